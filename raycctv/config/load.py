@@ -1,0 +1,141 @@
+"""From a YAML file to a :class:`~raycctv.config.schema.Config`, with errors that say where and what would be right."""
+
+import difflib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from raycctv.config.schema import Config
+from raycctv.config.units import StreamUrl
+from raycctv.errors import ConfigError
+from raycctv.redact import redact
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
+    """The configuration in the YAML file ``path``.
+
+    ``${NAME}`` in any text is replaced from ``environment`` (by default the process's own) here, once; nothing reads
+    it later. Relative folders in the file are relative to the file.
+
+    Raises:
+        ConfigError: unreadable, no YAML, or not what the schema allows; names the file, the line or the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    config = parse(text, str(path), os.environ if environment is None else environment)
+    return _anchored(config, path.resolve().parent)
+
+
+def parse(text: str, name: str = "configuration", environment: Mapping[str, str] | None = None) -> Config:
+    """The configuration in YAML ``text``; ``name`` stands for the file in errors.
+
+    Raises:
+        ConfigError: as for :func:`load`.
+    """
+    try:
+        document = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{name}, line {mark.line + 1}, column {mark.column + 1}" if mark else name
+        raise ConfigError(f"{where}: {error.problem or 'this is no YAML'}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"{name}: is empty or no mapping; it needs at least: cameras: {{NAME: {{source: URL}}}}")
+    document = _expanded(document, name, (), {} if environment is None else environment)
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError("; ".join(f"{name}: {_explain(detail)}" for detail in error.errors())) from None
+
+
+def digest(section: BaseModel) -> str:
+    """A short hash of everything that ``section`` says, secrets included: equal exactly when nothing changed."""
+
+    def reveal(value: object) -> str:
+        return value.reveal() if isinstance(value, StreamUrl) else str(value)
+
+    text = json.dumps(section.model_dump(mode="python"), default=reveal, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML, but a key that stands twice is an error rather than a silent loss of the first camera."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def _expanded(value: Any, name: str, place: tuple[str, ...], environment: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {k: _expanded(v, name, (*place, str(k)), environment) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expanded(v, name, (*place, str(i)), environment) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def variable(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise ConfigError(f"{name}: {'.'.join(place)}: the environment variable {match[1]} is not set")
+        return environment[match[1]]
+
+    return _VARIABLE.sub(variable, value)
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """One error of pydantic's in a line: the key, what is wrong, what would be right. Never the value of a secret."""
+    place = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+    if detail["type"] == "extra_forbidden":
+        return f"{place}: unknown key{_suggestion(detail['loc'])}"
+    message = detail["msg"].removeprefix("Value error, ")
+    return redact(f"{place}: {message}" if place else message)
+
+
+def _suggestion(loc: tuple[int | str, ...]) -> str:
+    known = list(_keys_at(Config, loc[:-1]))
+    near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are: {', '.join(known)}"
+
+
+def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> Iterator[str]:
+    """The keys that the schema knows at a place."""
+    if not loc:
+        yield from model.model_fields
+        return
+    field = model.model_fields[str(loc[0])]
+    inner = _model_in(field.annotation)
+    if inner is not None:
+        step = 1 if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) else 2
+        yield from _keys_at(inner, loc[step:])
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for found in map(_model_in, get_args(annotation)) if found), None)
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    recording = config.recording.model_copy(update={"root": folder / config.recording.root})
+    logs = config.logs.model_copy(update={"dir": folder / config.logs.dir})
+    return config.model_copy(update={"recording": recording, "logs": logs})

@@ -1,0 +1,164 @@
+"""What a configuration may say. Defaults stand here and nowhere else; ``docs/configuration.md`` is checked against it.
+
+Every model is frozen and forbids unknown keys. Durations are seconds and sizes bytes once parsed.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from raycctv.config.units import DurationS, FreeSpace, SizeBytes, StreamUrl
+from raycctv.types import CameraName
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def _check_name(name: str) -> str:
+    """Names become folders, file names and stream keys, so they hold nothing that means something to a file system."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name: use letters, digits, '-' and '_', at most 64, beginning with a letter or digit")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Point = tuple[Fraction, Fraction]
+Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]
+
+
+class Section(BaseModel):
+    """One part of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ObjectRule(Section):
+    """When an object of one class is worth an event."""
+
+    min_score: Fraction = Field(0.5, description="best score that an object must reach, 0 to 1")
+    min_views: int = Field(3, ge=1, description="frames in which it must have been named before the event is raised")
+    zones: tuple[Name, ...] = Field((), description="zones in which it counts; none means everywhere")
+
+
+def default_objects() -> dict[str, ObjectRule]:
+    """What most cameras are there for. Labels are COCO's: see ``raycctv models list``."""
+    labels = ("person", "bicycle", "car", "motorcycle", "bus", "truck", "cat", "dog")
+    return {label: ObjectRule() for label in labels}
+
+
+class Camera(Section):
+    """One camera."""
+
+    source: StreamUrl = Field(description="the stream that is recorded and analysed: rtmp://, rtsp:// or file://")
+    pull: StreamUrl | None = Field(None, description="an RTSP camera that is relayed to `source` with ffmpeg -c copy")
+    analysis_source: StreamUrl | None = Field(None, description="a low-resolution sub stream to analyse instead of `source`")
+    record: bool = Field(True, description="whether footage is kept")
+    masks: dict[Name, Polygon] = Field(
+        default_factory=dict, description="polygons in which nothing is looked at; corners 0 to 1"
+    )
+    zones: dict[Name, Polygon] = Field(default_factory=dict, description="named polygons that events and objects refer to")
+    objects: dict[str, ObjectRule] = Field(default_factory=default_objects, description="label: rule; what is worth an event")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Camera":
+        for label, rule in self.objects.items():
+            for zone in rule.zones:
+                if zone not in self.zones:
+                    known = ", ".join(self.zones) or "none"
+                    raise ValueError(f"objects.{label}.zones names {zone!r}, which is not among this camera's zones ({known})")
+        if self.pull is not None and self.source.scheme not in ("rtmp", "rtmps"):
+            raise ValueError("pull relays to an RTMP server, so source must be rtmp://")
+        return self
+
+    @property
+    def analysed(self) -> StreamUrl:
+        """The stream that the reader opens."""
+        return self.analysis_source or self.source
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a recorder runs for it: a file is already recorded."""
+        return self.record and not self.source.is_file
+
+
+class Motion(Section):
+    """Frame differencing."""
+
+    width_px: int = Field(320, ge=64, le=1920, description="width at which frames are compared; smaller is cheaper and blinder")
+    min_area: Fraction = Field(0.0006, description="smallest region that counts, as a share of the picture")
+    sensitivity: float = Field(1.0, gt=0, le=10, description="1 is normal; 2 sees changes half as large above the noise")
+    background_s: DurationS = Field(8.0, gt=0, description="time constant after which a standing change becomes background")
+    start_frames: int = Field(2, ge=1, description="frames with motion before motion starts")
+    stop_s: DurationS = Field(2.0, gt=0, description="stillness after which motion has ended")
+    lighting_fraction: Fraction = Field(0.45, description="share of the picture that must change at once to be a light switch")
+
+
+class Detection(Section):
+    """MobileNet."""
+
+    model: Literal["ssdlite_mobilenet_v2", "ssdlite320_mobilenet_v3_large"] = Field(
+        "ssdlite_mobilenet_v2", description="the network"
+    )
+    backend: Literal["auto", "openvino", "torch"] = Field("auto", description="auto: torch on a GPU, OpenVINO on a CPU")
+    fps: float = Field(5.0, gt=0, le=30, description="frames a second, per moving camera, of which crops are taken")
+    crops_per_frame: int = Field(4, ge=1, le=16, description="crops of one frame at most")
+    min_score: Fraction = Field(0.3, description="verdicts below this are not even tracked")
+    batch_size: int = Field(8, ge=1, le=256, description="crops in one batch at most")
+    batch_wait_s: DurationS = Field(0.01, ge=0, description="time for which a batch waits to fill")
+    in_flight: int = Field(
+        2, ge=1, le=16, description="frames of one camera that may wait for verdicts; newer ones wait, the newest wins"
+    )
+    actors: int = Field(1, ge=1, le=64, description="detector actors that the cameras share")
+    threads: int = Field(1, ge=1, le=64, description="CPU threads of one detector actor")
+
+
+class Events(Section):
+    """When seen becomes an event."""
+
+    lost_s: DurationS = Field(2.0, gt=0, description="time without a view after which an object has left")
+    cool_down_s: DurationS = Field(
+        5.0, ge=0, description="an object of the same kind back at the same place within this continues its event"
+    )
+    motion_min_s: DurationS = Field(3.0, ge=0, description="motion that no object explains is an event when it lasts this long")
+    snapshots: bool = Field(True, description="whether a JPEG of the best view is kept")
+
+
+class Retention(Section):
+    """What is kept, and how long. Whichever limit is reached first deletes the oldest and least valuable footage."""
+
+    continuous: DurationS = Field(7 * 86400.0, gt=0, description="age of footage without motion")
+    motion: DurationS = Field(14 * 86400.0, gt=0, description="age of footage with motion that no object explains")
+    event: DurationS = Field(30 * 86400.0, gt=0, description="age of footage with an object event")
+    max_size: SizeBytes | None = Field(None, gt=0, description="bytes of all footage together; none means up to min_free")
+    min_free: FreeSpace = Field(FreeSpace(fraction=0.10), description="what must stay free on the disk: a share or a size")
+
+
+class Recording(Section):
+    """Footage on disk."""
+
+    root: Path = Field(Path("var/recordings"), description="folder of all footage and of the catalog")
+    segment_s: int = Field(60, ge=5, le=3600, description="length of a segment; cut at keyframes, at multiples of this")
+    sweep_s: DurationS = Field(30.0, gt=0, description="time between two looks at what must go")
+    start_batch: int = Field(4, ge=1, description="recorders started together")
+    keep: Retention = Retention()
+
+
+class Logs(Section):
+    """Local logs."""
+
+    dir: Path = Field(Path("var/log"), description="folder of events.jsonl, snapshots and component logs")
+    max_size: SizeBytes = Field(50_000_000, ge=1000, description="bytes after which events.jsonl is rotated")
+    backups: int = Field(10, ge=1, description="rotated files that are kept")
+
+
+class Config(Section):
+    """The whole file."""
+
+    cameras: dict[Annotated[CameraName, AfterValidator(_check_name)], Camera] = Field(min_length=1, description="name: camera")
+    motion: Motion = Motion()
+    detection: Detection = Detection()
+    events: Events = Events()
+    recording: Recording = Recording()
+    logs: Logs = Logs()

@@ -1,0 +1,211 @@
+"""What flows between the parts of raycctv. Values only: no behaviour beyond what a value knows of itself.
+
+Units are in the names: ``_ns`` UTC nanoseconds since 1970, ``_s`` seconds, ``_px`` pixels, ``_bytes``. Boxes are
+``xyxy``: left, top, right, bottom; right and bottom are exclusive. A box in *source pixels* refers to the decoded
+frame, whatever size anything was computed at.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal, NewType
+
+import numpy as np
+import numpy.typing as npt
+
+CameraName = NewType("CameraName", str)
+Luma = npt.NDArray[np.uint8]
+Rgb = npt.NDArray[np.uint8]
+Boxes = npt.NDArray[np.float32]
+
+CROP_SIZE_PX = 300
+"""Side of a detector crop: the input of SSDLite-MobileNetV2. Source: TF object detection zoo, ssdlite_mobilenet_v2_coco."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One demuxed video packet.
+
+    Attributes:
+        seq: counts the packets of this connection from 0.
+        pts: presentation time in units of ``time_base``, or None where the stream gives none.
+        data: the coded bytes. Empty for the packet that flushes a decoder.
+    """
+
+    camera: CameraName
+    seq: int
+    pts: int | None
+    time_base: Fraction
+    is_keyframe: bool
+    size_bytes: int
+    received_at_ns: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded picture.
+
+    Attributes:
+        seq: counts the decoded frames of this connection from 0.
+        captured_at_ns: when the camera took it, as well as the stream's own clock tells (see ``capture.timeline``).
+        media_time_s: seconds from the first picture of the stream.
+        luma: uint8 (H, W), full range 0 to 255 or video range 16 to 235 as the stream has it; a read-only view of
+            the decoder's own plane where it can be.
+        to_rgb: makes the uint8 (H, W, 3) RGB picture; costs a colour conversion at each call.
+    """
+
+    camera: CameraName
+    seq: int
+    captured_at_ns: int
+    media_time_s: float
+    luma: Luma = field(repr=False)
+    to_rgb: Callable[[], Rgb] = field(repr=False)
+
+    @property
+    def width_px(self) -> int:
+        return int(self.luma.shape[1])
+
+    @property
+    def height_px(self) -> int:
+        return int(self.luma.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class MotionResult:
+    """What moved in one frame.
+
+    Attributes:
+        score: changed fraction of the unmasked area, 0 to 1.
+        boxes_xyxy: float32 (N, 4), source pixels; one box a moving region.
+        lighting_change: the whole scene changed at once; ``boxes_xyxy`` is then empty.
+    """
+
+    score: float
+    boxes_xyxy: Boxes
+    lighting_change: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CropTransform:
+    """How a crop was cut: ``source = crop * scale + offset``, the same scale on both axes.
+
+    Attributes:
+        offset_x_px, offset_y_px: the crop's left upper corner in source pixels; negative where it hangs over the edge.
+        scale: source pixels to one crop pixel.
+    """
+
+    offset_x_px: float
+    offset_y_px: float
+    scale: float
+
+    def to_source(self, xyxy: Boxes) -> Boxes:
+        """Boxes float32 (N, 4) in crop pixels, in source pixels."""
+        offset = np.array([self.offset_x_px, self.offset_y_px] * 2, dtype=np.float32)
+        return (xyxy * np.float32(self.scale) + offset).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A square crop around something that moved, for the detector to name.
+
+    Attributes:
+        seq: the frame's ``seq``; the crops of one frame share it.
+        image: uint8 (300, 300, 3) RGB.
+    """
+
+    camera: CameraName
+    seq: int
+    captured_at_ns: int
+    image: Rgb = field(repr=False)
+    transform: CropTransform
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Named objects, best score first.
+
+    Attributes:
+        xyxy: float32 (N, 4), pixels of the picture that was asked about.
+        score: float32 (N,), 0 to 1.
+        class_id: int32 (N,), COCO category ids 1 to 90 (see ``detection.labels``).
+
+    Raises:
+        ValueError: the three do not agree in length or shape.
+    """
+
+    xyxy: Boxes
+    score: npt.NDArray[np.float32]
+    class_id: npt.NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        n = len(self.score)
+        if self.xyxy.shape != (n, 4) or self.class_id.shape != (n,):
+            raise ValueError(
+                f"Detections: expected xyxy ({n}, 4) and class_id ({n},), got {self.xyxy.shape} and {self.class_id.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @classmethod
+    def empty(cls) -> "Detections":
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One visit of one object, or one stretch of motion that no object explains.
+
+    Attributes:
+        id: unique and sortable by time; the same in every later version of the event.
+        kind: the object's label (``person``, ``car``), or ``motion``.
+        started_at_ns: when the object was first seen, which is before it was confirmed.
+        ended_at_ns: None while it goes on.
+        labels: best score of every label that the object was given.
+        zones: zones of the camera that it was in, in order of entry.
+        box: xyxy of the best view, source pixels.
+        score: best score of ``kind``; for ``motion`` the largest changed fraction.
+        model: the detector that named it, or None.
+        snapshot: path of the JPEG relative to the log folder, or None.
+        why: one line for a person: how many views, which scores, how much motion.
+    """
+
+    id: str
+    camera: CameraName
+    kind: str
+    started_at_ns: int
+    ended_at_ns: int | None
+    labels: dict[str, float]
+    zones: tuple[str, ...]
+    box: tuple[int, int, int, int]
+    score: float
+    model: str | None
+    snapshot: str | None
+    why: str
+
+
+SegmentState = Literal["closed", "deleting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One closed file of footage.
+
+    Attributes:
+        path: relative to the recording root, with ``/``: ``<camera>/<YYYY-MM-DD>/<camera>_<YYYYMMDDTHHMMSSZ>.mp4``.
+        codec: as ffmpeg names it: ``h264``, ``hevc``.
+    """
+
+    camera: CameraName
+    path: str
+    started_at_ns: int
+    duration_ns: int
+    size_bytes: int
+    codec: str
+    width_px: int
+    height_px: int
+
+    @property
+    def ended_at_ns(self) -> int:
+        return self.started_at_ns + self.duration_ns
