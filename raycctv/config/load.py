@@ -45,7 +45,7 @@ def parse(text: str, name: str = "configuration", environment: Mapping[str, str]
         ConfigError: as for :func:`load`.
     """
     try:
-        document = yaml.load(text, Loader=_UniqueKeyLoader)
+        document = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{name}, line {mark.line + 1}, column {mark.column + 1}" if mark else name
