@@ -28,13 +28,15 @@ class Packet:
 
     Attributes:
         seq: counts the packets of this connection from 0.
-        pts: presentation time in units of ``time_base``, or None where the stream gives none.
+        pts: presentation time in units of ``time_base``, or None where the container gives none (AVI).
+        dts: decoding time in the same units, or None.
         data: the coded bytes. Empty for the packet that flushes a decoder.
     """
 
     camera: CameraName
     seq: int
     pts: int | None
+    dts: int | None
     time_base: Fraction
     is_keyframe: bool
     size_bytes: int

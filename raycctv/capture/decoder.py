@@ -1,0 +1,125 @@
+"""Frames from packets: PyAV's decoders, standing apart from the demuxer so that not every packet must be decoded."""
+
+import logging
+from collections.abc import Iterator
+from typing import Protocol
+
+import av
+import av.error
+import numpy as np
+
+from raycctv.capture.packets import StreamInfo
+from raycctv.types import CameraName, Frame, Luma, Packet, Rgb
+
+log = logging.getLogger(__name__)
+
+_EIGHT_BIT_LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray"})
+"""Pixel formats whose first plane is 8-bit luma, which is then used as it lies. Source: ffmpeg's pixfmt.h."""
+
+
+_BACKWARD_S = 1.0
+"""A longer step back than this is a camera that has begun to count anew, not a fault of one stamp."""
+
+
+class Timeline(Protocol):
+    """Turns a pts in seconds into a capture instant; see :mod:`raycctv.capture.timeline`."""
+
+    def captured_at_ns(self, pts_s: float | None) -> int: ...
+
+
+class Decoder:
+    """Decodes one connection's packets.
+
+    A packet that cannot be decoded is counted in :attr:`corrupt` and survived: cameras and radio links damage streams.
+    """
+
+    def __init__(self, camera: CameraName, info: StreamInfo, timeline: Timeline, threads: int = 1) -> None:
+        self.corrupt = 0
+        self.decoded = 0
+        self._camera = camera
+        self._timeline = timeline
+        self._times = _Times()
+        self._first_s: float | None = None
+        self._frame_s = 1.0 / (info.frame_rate or 25.0)
+        self._context = info.context
+        self._context.thread_count = threads
+
+    def decode(self, packet: Packet) -> Iterator[Frame]:
+        """The frames that ``packet`` completes: none, one, or after reordering more."""
+        coded = av.Packet(packet.data)
+        coded.pts, coded.dts, coded.time_base = packet.pts, packet.dts, packet.time_base
+        coded.is_keyframe = packet.is_keyframe
+        yield from self._decoded(coded)
+
+    def flush(self) -> Iterator[Frame]:
+        """The frames that are still inside the decoder. It decodes nothing afterwards."""
+        yield from self._decoded(None)
+
+    def _decoded(self, coded: av.Packet | None) -> Iterator[Frame]:
+        try:
+            pictures = self._context.decode(coded)
+        except av.error.FFmpegError as error:
+            self.corrupt += 1
+            log.debug("%s: a packet could not be decoded: %s", self._camera, error)
+            return
+        for picture in pictures:
+            if isinstance(picture, av.VideoFrame):
+                self.corrupt += picture.is_corrupt
+                yield self._framed(picture)
+
+    def _framed(self, picture: av.VideoFrame) -> Frame:
+        time_s = self._times.of(picture)
+        if self._first_s is None:
+            self._first_s = time_s or 0.0
+        media_s = self.decoded * self._frame_s if time_s is None else time_s - self._first_s
+        frame = Frame(
+            camera=self._camera,
+            seq=self.decoded,
+            captured_at_ns=self._timeline.captured_at_ns(time_s),
+            media_time_s=media_s,
+            luma=_luma(picture),
+            to_rgb=lambda: _rgb(picture),
+        )
+        self.decoded += 1
+        return frame
+
+
+class _Times:
+    """Presentation times of decoded pictures in seconds, never falling.
+
+    AVI has only dts, and old MPEG-4 files have pts that are wrong. A picture time that does not advance is a fault; the
+    stamp with fewer faults so far is believed. Source: the same rule as ffmpeg's ``best_effort_timestamp``.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._faults = {"pts": 0, "dts": 0}
+        self._last_s: float | None = None
+
+    def of(self, picture: av.VideoFrame) -> float | None:
+        """Seconds, or None where the picture has no time at all."""
+        stamps = {name: stamp for name, stamp in (("pts", picture.pts), ("dts", picture.dts)) if stamp is not None}
+        for name, stamp in stamps.items():
+            self._faults[name] += stamp <= self._last.get(name, stamp - 1)
+            self._last[name] = stamp
+        if not stamps or picture.time_base is None:
+            return None
+        best = min(stamps, key=lambda name: self._faults[name])
+        time_s = float(stamps[best] * picture.time_base)
+        if self._last_s is not None and self._last_s - _BACKWARD_S < time_s <= self._last_s:
+            time_s = self._last_s
+        self._last_s = time_s
+        return time_s
+
+
+def _luma(picture: av.VideoFrame) -> Luma:
+    if picture.format.name not in _EIGHT_BIT_LUMA_FIRST:
+        picture = picture.reformat(format="gray")
+    plane = picture.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return rows[:, : plane.width]
+
+
+def _rgb(picture: av.VideoFrame) -> Rgb:
+    rgb: Rgb = picture.to_ndarray(format="rgb24")
+    return rgb
