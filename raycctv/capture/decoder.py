@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 import av.error
@@ -55,7 +55,7 @@ class Decoder:
         """The frames that are still inside the decoder. It decodes nothing afterwards."""
         yield from self._decoded(None)
 
-    def _decoded(self, coded: av.Packet | None) -> Iterator[Frame]:
+    def _decoded(self, coded: "av.Packet[Any] | None") -> Iterator[Frame]:
         try:
             pictures = self._context.decode(coded)
         except av.error.FFmpegError as error:
@@ -116,10 +116,9 @@ def _luma(picture: av.VideoFrame) -> Luma:
     if picture.format.name not in _EIGHT_BIT_LUMA_FIRST:
         picture = picture.reformat(format="gray")
     plane = picture.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    rows: Luma = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
     return rows[:, : plane.width]
 
 
 def _rgb(picture: av.VideoFrame) -> Rgb:
-    rgb: Rgb = picture.to_ndarray(format="rgb24")
-    return rgb
+    return np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)

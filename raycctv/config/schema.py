@@ -117,7 +117,7 @@ class Detection(Section):
 class Events(Section):
     """When seen becomes an event."""
 
-    lost_s: DurationS = Field(2.0, gt=0, description="time without a view after which an object has left")
+    lost_s: DurationS = Field(3.0, gt=0, description="time without a view after which an object has left")
     cool_down_s: DurationS = Field(
         5.0, ge=0, description="an object of the same kind back at the same place within this continues its event"
     )

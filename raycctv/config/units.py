@@ -1,11 +1,11 @@
 """Values that people write in a configuration: ``7d``, ``500GB``, ``10%``, ``rtsp://user:password@camera/stream``."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler, SerializationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from raycctv.redact import redact
@@ -49,6 +49,11 @@ DurationS = Annotated[float, BeforeValidator(parse_duration_s)]
 SizeBytes = Annotated[int, BeforeValidator(parse_size_bytes)]
 
 
+def _kept_or_text(value: object, info: SerializationInfo) -> object:
+    """In Python the value itself, in JSON its text (for a URL: masked)."""
+    return value if info.mode == "python" else str(value)
+
+
 @dataclass(frozen=True)
 class FreeSpace:
     """How much of a disk must stay free: a share of it, or a number of bytes."""
@@ -84,15 +89,20 @@ class FreeSpace:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(_kept_or_text, info_arg=True)
         )
 
 
-@dataclass(frozen=True)
 class StreamUrl:
-    """Where a stream is. ``str()`` and ``repr()`` mask the password; only :meth:`reveal` has it, for PyAV and ffmpeg."""
+    """Where a stream is. ``str()`` and ``repr()`` mask the password; only :meth:`reveal` has it, for PyAV and ffmpeg.
 
-    _url: str = field(repr=False)
+    No dataclass, because everything that walks a dataclass's fields would walk into the password.
+    """
+
+    __slots__ = ("_url",)
+
+    def __init__(self, url: str) -> None:
+        self._url = url
 
     def reveal(self) -> str:
         """The whole URL, password included. Give it to a decoder, never to a log."""
@@ -106,6 +116,12 @@ class StreamUrl:
     def is_file(self) -> bool:
         """Whether this is a video file, which is read as fast as it is analysed and is not recorded."""
         return self.scheme == "file"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StreamUrl) and other._url == self._url
+
+    def __hash__(self) -> int:
+        return hash(self._url)
 
     def __str__(self) -> str:
         return redact(self._url)
@@ -139,5 +155,5 @@ class StreamUrl:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(_kept_or_text, info_arg=True)
         )

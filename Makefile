@@ -1,0 +1,44 @@
+# Everything that a person types. Each target sets up what it needs, once.
+
+PYTHON   := .venv/bin/python
+RAYCCTV  := .venv/bin/raycctv
+STAMP    := .venv/.setup-$(shell cat pyproject.toml requirements/*.txt scripts/*.sh | sha256sum | cut -c1-16)
+TEST_STAMP := $(STAMP)-test
+
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: help demo test test-slow check setup requirements clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## four simulated cameras of real footage through the whole pipeline
+	$(RAYCCTV) demo
+
+test: $(TEST_STAMP) ## every test but the slow ones
+	$(PYTHON) -m pytest -m "not slow"
+
+test-slow: $(TEST_STAMP) ## the tests that take minutes
+	$(PYTHON) -m pytest -m slow
+
+check: $(TEST_STAMP) ## style and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+setup: $(STAMP) ## system packages, virtual environment, footage, weights
+
+$(STAMP):
+	scripts/setup.sh
+	@rm -f .venv/.setup-*
+	@touch $@
+
+$(TEST_STAMP): $(STAMP)
+	scripts/system_packages.sh test
+	@touch $@
+
+requirements: ## pin the dependencies anew
+	scripts/pin_requirements.sh
+
+clean: ## remove what make made here; the cache of footage and weights stays
+	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,31 @@
+"""How each kind of actor runs on Ray: what it reserves, and what happens when it dies."""
+
+from typing import Any
+
+from actors.names import NAMESPACE
+
+_CPUS = {"supervisor": 0.0, "reader": 0.01, "detector": 0.5, "storage": 0.01, "sink": 0.01}
+"""CPUs that an actor reserves. Reservations only spread actors over nodes; what a quiet reader really uses is a hundredth
+of a core, so that 32 of them and a detector fit on two cores."""
+
+_CONCURRENCY = {"supervisor": 4, "reader": 2, "storage": 2, "sink": 1}
+"""Threads for calls, so that a status is answered while something else is; a detector is async and needs none."""
+
+
+def options(kind: str, name: str) -> dict[str, Any]:
+    """Options of the actor ``name`` of that kind: named, detached, and restarted for ever when it dies.
+
+    A call that an actor had not answered when it died is made again only for the sink, which knows what it has recorded.
+    """
+    chosen: dict[str, Any] = {
+        "name": name,
+        "namespace": NAMESPACE,
+        "lifetime": "detached",
+        "max_restarts": -1,
+        "max_task_retries": -1 if kind == "sink" else 0,
+        "num_cpus": _CPUS[kind],
+        "get_if_exists": True,
+    }
+    if kind in _CONCURRENCY:
+        chosen["max_concurrency"] = _CONCURRENCY[kind]
+    return chosen

@@ -1,0 +1,51 @@
+"""Footage on this machine's disk."""
+
+import logging
+import threading
+from typing import Any
+
+import ray
+
+from raycctv.clock import SystemClock
+from raycctv.config import Config
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 1.0
+
+
+@ray.remote
+class Storage:
+    """Runs :class:`raycctv.storage.Storage` in a thread. Recorders outlive this actor, and its next life adopts them."""
+
+    def __init__(self, config: Config, digest: str) -> None:
+        from raycctv.storage import Storage as LocalStorage
+
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._digest = digest
+        self._storage = LocalStorage(config, SystemClock())
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="storage", daemon=True)
+        self._thread.start()
+
+    def digest(self) -> str:
+        """Of what it was started with."""
+        return self._digest
+
+    def status(self) -> dict[str, Any]:
+        """See :meth:`raycctv.storage.Storage.status`."""
+        return self._storage.status()
+
+    def stop(self, keep_recording: bool) -> None:
+        """Look after it no longer; end the recorders and relays, and file what they wrote, unless told to keep them."""
+        self._stop.set()
+        self._thread.join()
+        self._storage.close(keep_recording=keep_recording)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._storage.tick()
+            except Exception:  # one bad second must not end the looking-after
+                log.exception("storage: a look at the recorders failed; going on")
+            self._stop.wait(_TICK_S)

@@ -1,0 +1,145 @@
+"""The wanted state of the cluster, and how what runs becomes it."""
+
+import logging
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from actors import names
+from actors.detector import Detector
+from actors.options import options
+from actors.reader import Reader
+from actors.reconcile import reconcile
+from actors.sink import Sink
+from actors.storage import Storage
+from raycctv.config import Config, digest
+from raycctv.types import CameraName
+
+log = logging.getLogger(__name__)
+
+_CLASSES: dict[str, Any] = {"reader": Reader, "detector": Detector, "storage": Storage, "sink": Sink}
+
+_ANSWER_S = 10.0
+_START_S = 120.0
+_STOP_S = 30.0
+
+
+@ray.remote
+class Supervisor:
+    """Starts what is wanted and missing, replaces what is wanted otherwise, stops what is not wanted.
+
+    The configuration is an argument of its creation, so that Ray starts it with the same one when it dies; another
+    configuration is another supervisor, which adopts what the last one started.
+    """
+
+    def __init__(self, config: Config) -> None:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._config = config
+        self._apply()
+
+    def digest(self) -> str:
+        """Of the configuration that it holds."""
+        return digest(self._config)
+
+    def ready(self) -> None:
+        """Returns when all actors have started.
+
+        Raises:
+            RaycctvError: as the actor that could not start raised it (weights missing, folder not writable).
+        """
+        handles = [_handle(name) for name in self._wanted()]
+        ray.get([handle.status.remote() for handle in handles], timeout=_START_S)
+
+    def status(self) -> dict[str, Any]:
+        """Every actor's own status under its name; ``{"error": why}`` where it gives none."""
+        pending = {name: _handle(name).status.remote() for name in self._wanted()}
+        references: list[Any] = list(pending.values())
+        ray.wait(references, num_returns=len(references), timeout=_ANSWER_S)
+        return {name: _answer(reference) for name, reference in pending.items()}
+
+    def stop(self, keep_recording: bool = False) -> None:
+        """End all actors: readers first, so that nothing new comes, then detectors, storage and the sink."""
+        for name in reversed(self._wanted()):
+            if name in _running():
+                self._stop_one(name, keep_recording)
+
+    def _wanted(self) -> dict[str, str]:
+        """Actor name: digest of what it is started with, in the order of starting."""
+        config = self._config
+        shared = digest(config.model_copy(update={"cameras": {}}))
+        wanted = {names.SINK: shared}
+        if any(camera.recorded for camera in config.cameras.values()):
+            wanted[names.STORAGE] = digest(config)
+        wanted |= {names.detector(i): digest(config.detection) for i in range(config.detection.actors)}
+        wanted |= {names.reader(name): shared + digest(camera) for name, camera in config.cameras.items()}
+        return wanted
+
+    def _apply(self) -> None:
+        wanted = self._wanted()
+        actions = reconcile(wanted, {name: _digest_of(name) for name in _running()})
+        for name in actions.stop:
+            log.info("stopping %s", name)
+            self._stop_one(name, keep_recording=name in wanted)
+        for name in actions.start:
+            log.info("starting %s", name)
+            self._start_one(name, wanted[name])
+
+    def _start_one(self, name: str, its_digest: str) -> None:
+        config = self._config
+        camera = names.camera_of(name)
+        if name == names.SINK:
+            _create("sink", name, config, its_digest)
+        elif name == names.STORAGE:
+            _create("storage", name, config, its_digest)
+        elif camera is None:
+            _create("detector", name, config.detection, its_digest)
+        else:
+            detectors = [_handle(names.detector(i)) for i in range(config.detection.actors)]
+            _create("reader", name, camera, config.cameras[camera], config, detectors, _handle(names.SINK), its_digest)
+
+    def _stop_one(self, name: str, keep_recording: bool) -> None:
+        handle = _handle(name)
+        try:
+            if name == names.STORAGE:
+                ray.get(handle.stop.remote(keep_recording), timeout=_STOP_S)
+            elif name != names.SUPERVISOR:
+                ray.get(handle.stop.remote(), timeout=_ANSWER_S)
+        except (RayError, TimeoutError) as error:
+            log.warning("%s did not stop by itself and is killed: %s", name, error)
+        ray.kill(handle)
+
+
+def _create(kind: str, name: str, *arguments: Any) -> None:
+    _CLASSES[kind].options(**options(kind, name)).remote(*arguments)
+
+
+def _running() -> list[str]:
+    every = [
+        entry["name"] for entry in ray.util.list_named_actors(all_namespaces=True) if entry["namespace"] == names.NAMESPACE
+    ]
+    return [name for name in every if name != names.SUPERVISOR]
+
+
+def _handle(name: str) -> Any:
+    return ray.get_actor(name, namespace=names.NAMESPACE)
+
+
+def _digest_of(name: str) -> str | None:
+    try:
+        return str(ray.get(_handle(name).digest.remote(), timeout=_ANSWER_S))
+    except (RayError, ValueError, TimeoutError) as error:
+        log.warning("%s does not say what it runs, and is left as it is: %s", name, error)
+        return None
+
+
+def _answer(reference: Any) -> dict[str, Any]:
+    try:
+        return dict(ray.get(reference, timeout=0))
+    except (RayError, TimeoutError) as error:
+        return {"error": str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__}
+
+
+def camera_names(status: dict[str, Any]) -> list[CameraName]:
+    """The cameras that a status speaks of."""
+    return [camera for name in status if (camera := names.camera_of(name)) is not None]

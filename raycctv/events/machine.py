@@ -1,0 +1,232 @@
+"""When what was seen is an event: one a visit, not one a frame. Pure: observations in, changes of events out.
+
+An object is an event once it was named in several frames, scored well in the best of them, moved, and was in a zone that
+counts. It began with its first view, and has ended when it was not seen for so long that it would not be taken for the
+same one again; its end is its last view. Motion that lasts while nothing explains it is an event of kind ``motion``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from raycctv.clock import NS_PER_S, iso
+from raycctv.config.schema import Events, ObjectRule
+from raycctv.events.tracker import Box, Track, Tracker, View
+from raycctv.types import CameraName, Event
+
+ZonesAt = Callable[[Box], tuple[str, ...]]
+
+_TRAVEL_MIN = 0.2
+"""Share of its own size that an object must have moved: detection boxes of a parked car wander less than a tenth."""
+
+_MOVING_VIEWS_MIN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An event began or ended; ``key`` stays the same over an event's life and is its track's, or None for motion."""
+
+    event: Event
+    key: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one frame's verdicts led to.
+
+    Attributes:
+        best: keys of the tracks of which this frame is the best view so far.
+    """
+
+    changes: list[Change]
+    best: list[int]
+
+
+@dataclass
+class _Visit:
+    """A track's life as an event: not yet one while ``event_id`` is None."""
+
+    event_id: str | None = None
+    zones: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Motion:
+    """A stretch of motion."""
+
+    since_ns: int
+    unexplained_since_ns: int
+    last_ns: int
+    event_id: str | None = None
+    event_start_ns: int = 0
+    peak: float = 0.0
+    box: Box = (0.0, 0.0, 0.0, 0.0)
+
+
+class EventMachine:
+    """The events of one camera.
+
+    Args:
+        objects: which labels count, and when.
+        zones_at: names of the zones that a box (source pixels) stands in.
+        model: name of the detector, for the record.
+    """
+
+    def __init__(
+        self, camera: CameraName, objects: Mapping[str, ObjectRule], settings: Events, zones_at: ZonesAt, model: str
+    ) -> None:
+        self._camera = camera
+        self._objects = objects
+        self._settings = settings
+        self._zones_at = zones_at
+        self._model = model
+        self._tracker = Tracker(keep_s=settings.lost_s + settings.cool_down_s)
+        self._visits: dict[int, _Visit] = {}
+        self._motion: _Motion | None = None
+        self._ids = 0
+
+    def held(self, at_ns: int) -> list[Box]:
+        """Where the objects should be now that were seen lately: ask there too, or one that stands still is lost."""
+        lost_ns = self._settings.lost_s * NS_PER_S
+        return [track.predicted(at_ns) for track in self._tracker.tracks if at_ns - track.last.at_ns < lost_ns]
+
+    def keys(self) -> set[int]:
+        """Keys of the tracks that are alive."""
+        return {track.id for track in self._tracker.tracks}
+
+    def best_view(self, key: int) -> View:
+        """The best view so far of a track that is alive."""
+        return next(track.best for track in self._tracker.tracks if track.id == key)
+
+    def observe(self, at_ns: int, views: list[View]) -> Observed:
+        """Take in one frame's verdicts. Labels without a rule are not looked at."""
+        best = []
+        changes = self.advance(at_ns)
+        for track in self._tracker.update([view for view in views if view.label in self._objects], at_ns):
+            visit = self._visits.setdefault(track.id, _Visit())
+            visit.zones += [zone for zone in self._zones_at(track.last.box) if zone not in visit.zones]
+            if track.best is track.last:
+                best.append(track.id)
+            if visit.event_id is None and self._confirmed(track, visit):
+                visit.event_id = self._new_id(track.first.at_ns)
+                changes += self._explained(at_ns)
+                changes.append(self._object_change(track, visit, ended=False))
+        return Observed(changes, best)
+
+    def motion_began(self, at_ns: int) -> None:
+        """The gate opened at ``at_ns``."""
+        self._motion = _Motion(since_ns=at_ns, unexplained_since_ns=at_ns, last_ns=at_ns)
+
+    def motion_seen(self, at_ns: int, score: float, box: Box) -> list[Change]:
+        """A frame with motion while the gate is open: ``box`` holds all of it, ``score`` is its share of the picture."""
+        motion = self._motion
+        if motion is None:
+            return []
+        motion.last_ns = at_ns
+        if score > motion.peak:
+            motion.peak, motion.box = score, box
+        if motion.event_id is not None:
+            return []
+        if self._explaining(at_ns):
+            motion.unexplained_since_ns = at_ns
+        elif at_ns - motion.unexplained_since_ns >= self._settings.motion_min_s * NS_PER_S:
+            motion.event_id = self._new_id(motion.unexplained_since_ns)
+            motion.event_start_ns = motion.unexplained_since_ns
+            return [self._motion_change(motion, ended_at_ns=None)]
+        return []
+
+    def motion_ended(self, at_ns: int) -> list[Change]:
+        """The gate closed; ``at_ns`` is the last frame with motion."""
+        motion, self._motion = self._motion, None
+        if motion is None or motion.event_id is None:
+            return []
+        return [self._motion_change(motion, ended_at_ns=max(at_ns, motion.event_start_ns))]
+
+    def advance(self, at_ns: int) -> list[Change]:
+        """Let time pass without an observation: ends what was not seen for long enough."""
+        return self._ended(self._tracker.expire(at_ns))
+
+    def close(self) -> list[Change]:
+        """The stream ended: so does everything that goes on, at its last view."""
+        changes = self.motion_ended(self._motion.last_ns) if self._motion else []
+        tracks, self._tracker.tracks = self._tracker.tracks, []
+        return changes + self._ended(tracks)
+
+    def _confirmed(self, track: Track, visit: _Visit) -> bool:
+        rule = self._objects.get(track.label)
+        return (
+            rule is not None
+            and track.views >= rule.min_views
+            and track.scores[track.label] >= rule.min_score
+            and track.moving_views >= _MOVING_VIEWS_MIN
+            and track.travelled >= _TRAVEL_MIN
+            and (not rule.zones or bool(set(rule.zones) & set(visit.zones)))
+        )
+
+    def _explaining(self, at_ns: int) -> bool:
+        """Whether an object that was seen lately may be what moves."""
+        recent_ns = self._settings.lost_s * NS_PER_S
+        return any(at_ns - track.last.at_ns < recent_ns for track in self._tracker.tracks if track.views > 1)
+
+    def _explained(self, at_ns: int) -> list[Change]:
+        """An object was confirmed: what was unexplained motion until now is so no longer."""
+        motion = self._motion
+        if motion is None or motion.event_id is None:
+            return []
+        change = self._motion_change(motion, ended_at_ns=at_ns)
+        motion.event_id, motion.unexplained_since_ns = None, at_ns
+        return [change]
+
+    def _ended(self, tracks: list[Track]) -> list[Change]:
+        visits = [(track, self._visits.pop(track.id)) for track in tracks]
+        return [self._object_change(track, visit, ended=True) for track, visit in visits if visit.event_id is not None]
+
+    def _new_id(self, at_ns: int) -> str:
+        self._ids += 1
+        return f"{iso(at_ns).replace('-', '').replace(':', '')}-{self._camera}-{self._ids}"
+
+    def _object_change(self, track: Track, visit: _Visit, *, ended: bool) -> Change:
+        assert visit.event_id is not None
+        event = Event(
+            id=visit.event_id,
+            camera=self._camera,
+            kind=track.label,
+            started_at_ns=track.first.at_ns,
+            ended_at_ns=track.last.at_ns if ended else None,
+            labels={label: round(score, 3) for label, score in sorted(track.scores.items())},
+            zones=tuple(visit.zones),
+            box=_whole(track.best.box),
+            score=round(track.scores[track.label], 3),
+            model=self._model,
+            snapshot=None,
+            why=(
+                f"{track.label} in {track.views} views over {(track.last.at_ns - track.first.at_ns) / NS_PER_S:.1f} s, "
+                f"{track.moving_views} of them moving; best score {track.scores[track.label]:.2f}; "
+                f"went {track.travelled:.1f} times its size"
+            ),
+        )
+        return Change(event, track.id)
+
+    def _motion_change(self, motion: _Motion, ended_at_ns: int | None) -> Change:
+        assert motion.event_id is not None
+        event = Event(
+            id=motion.event_id,
+            camera=self._camera,
+            kind="motion",
+            started_at_ns=motion.event_start_ns,
+            ended_at_ns=ended_at_ns,
+            labels={},
+            zones=self._zones_at(motion.box),
+            box=_whole(motion.box),
+            score=round(motion.peak, 4),
+            model=None,
+            snapshot=None,
+            why=(
+                f"{(motion.last_ns - motion.event_start_ns) / NS_PER_S:.1f} s of motion that no object explains; "
+                f"at most {motion.peak:.1%} of the picture changed"
+            ),
+        )
+        return Change(event, None)
+
+
+def _whole(box: Box) -> tuple[int, int, int, int]:
+    return round(box[0]), round(box[1]), round(box[2]), round(box[3])

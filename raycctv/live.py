@@ -1,0 +1,249 @@
+"""One live camera: stream in, events out, the detector somewhere else.
+
+:class:`LiveReader` is the loop that a reader actor runs. It knows no Ray: the detector is a function that returns a future,
+and events go to a function. A camera that goes away is waited for; a detector that is slow or gone costs verdicts, which are
+counted with the reason, and never frames, footage or the loop itself.
+"""
+
+import logging
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raycctv.capture.decoder import Decoder
+from raycctv.capture.packets import Lost, Opened, Stream, live_packets
+from raycctv.capture.timeline import FileTimeline, LiveTimeline
+from raycctv.clock import NS_PER_S, Clock
+from raycctv.config import Camera, Config
+from raycctv.errors import StreamEnded, StreamError
+from raycctv.pipeline import Analysis, Ask, Report
+from raycctv.types import CameraName, Detections, Event, Frame, Packet
+from raycctv.window import Window
+
+log = logging.getLogger(__name__)
+
+Verdicts = list[Detections]
+AskDetector = Callable[[npt.NDArray[np.uint8]], "Future[Verdicts]"]
+
+_VERDICT_TIMEOUT_S = 10.0
+"""A verdict that takes longer is given up: a detector that hangs must not hold the window for ever."""
+
+_LAGS_KEPT = 9000
+"""Lags of the last 10 minutes at 15 frames a second."""
+
+
+@dataclass
+class ReaderStats:
+    """What a reader has done since it started.
+
+    Attributes:
+        state: ``connecting``, ``streaming``, ``offline`` or ``ended`` (a file that is through).
+        frames: pictures that the stream carried.
+        corrupt: packets and pictures that could not be decoded whole.
+        lags_s: capture to analysed (verdicts included), one a frame, of the last minutes.
+        candidates: crops that the detector answered for.
+        dropped: crops that it was not asked about or did not answer for, by reason.
+        events: events begun, by kind.
+    """
+
+    camera: CameraName
+    state: str = "connecting"
+    error: str | None = None
+    connections: int = 0
+    packets: int = 0
+    frames: int = 0
+    decoded_frames: int = 0
+    corrupt: int = 0
+    candidates: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+    lags_s: deque[float] = field(default_factory=lambda: deque(maxlen=_LAGS_KEPT))
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``status --json``: lags as their median and 95th percentile, None before the first frame."""
+        values = asdict(self)
+        lags = list(values.pop("lags_s"))
+        p50, p95 = np.percentile(lags, [50, 95]).tolist() if lags else (None, None)
+        return {**values, "lag_p50_s": p50, "lag_p95_s": p95, "pid": os.getpid()}
+
+
+@dataclass
+class _InFlight:
+    ask: Ask
+    asked_s: float = 0.0
+    future: "Future[Verdicts] | None" = None
+
+
+class LiveReader:
+    """Reads, analyses and reports one camera until :meth:`stop`.
+
+    Args:
+        ask: sends crops uint8 (N, 300, 300, 3) to a detector; may raise, or fail its future, at any time.
+        emit: takes each new state of an event.
+    """
+
+    def __init__(
+        self, name: CameraName, camera: Camera, config: Config, clock: Clock, ask: AskDetector, emit: Callable[[Report], None]
+    ) -> None:
+        self.stats = ReaderStats(name)
+        self._name = name
+        self._camera = camera
+        self._config = config
+        self._clock = clock
+        self._ask = ask
+        self._emit = emit
+        self._stop = threading.Event()
+        self._window: Window[_InFlight] = Window(config.detection.in_flight)
+        self._analysis: Analysis | None = None
+        self._decoder: Decoder | None = None
+        self._decoder_corrupt = 0
+
+    def stop(self) -> None:
+        """Ends :meth:`run` after the next packet, or when the connection times out."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Read until stopped; a file until its end. Never raises for what a stream or a detector does."""
+        if self._camera.analysed.is_file:
+            self._run_file()
+            return
+        for item in live_packets(self._name, self._camera.analysed, self._clock, self._stop):
+            if isinstance(item, Packet):
+                self._packet(item)
+            elif isinstance(item, Opened):
+                self._opened(item, LiveTimeline(self._clock))
+            else:
+                self._lost(item)
+        self._close("ended")
+
+    def _run_file(self) -> None:
+        """A file waits for the detector, so that nothing is dropped and the result does not depend on the machine."""
+        try:
+            with Stream(self._name, self._camera.analysed, self._clock, timeout_s=None) as stream:
+                self._opened(Opened(stream.info), FileTimeline(0))
+                assert self._decoder is not None
+                for packet in stream.packets():
+                    self._packet(packet)
+                    if self._stop.is_set():
+                        break
+                for frame in self._decoder.flush():
+                    self._frame(frame)
+        except StreamError as error:
+            self.stats.error = str(error)
+            log.warning("%s", error)
+        self._close("ended")
+
+    def _opened(self, opened: Opened, timeline: LiveTimeline | FileTimeline) -> None:
+        info = opened.info
+        self._decoder = Decoder(self._name, info, timeline)
+        self._decoder_corrupt = 0
+        self._analysis = Analysis(self._name, self._camera, self._config, (info.width_px, info.height_px))
+        self.stats.state, self.stats.error = "streaming", None
+        self.stats.connections += 1
+        log.info("%s: streaming %s %dx%d", self._name, info.codec, info.width_px, info.height_px)
+
+    def _lost(self, lost: Lost) -> None:
+        level = logging.WARNING if self.stats.state == "streaming" or str(lost.error) != self.stats.error else logging.DEBUG
+        log.log(level, "%s; again in %.2g s", lost.error, lost.retry_in_s)
+        self.stats.error = str(lost.error)
+        self._close("offline" if isinstance(lost.error, StreamEnded) or self.stats.connections else "connecting")
+
+    def _packet(self, packet: Packet) -> None:
+        assert self._decoder is not None
+        self.stats.packets += 1
+        self.stats.frames += 1
+        for frame in self._decoder.decode(packet):
+            self._frame(frame)
+        self.stats.corrupt += self._decoder.corrupt - self._decoder_corrupt
+        self._decoder_corrupt = self._decoder.corrupt
+
+    def _frame(self, frame: Frame) -> None:
+        assert self._analysis is not None
+        self.stats.decoded_frames += 1
+        self._land()
+        ask = self._analysis.frame(frame)
+        if ask is None:
+            self._analysed(frame)
+        else:
+            dropped = self._window.offer(_InFlight(ask))
+            if dropped is not None:
+                self._drop(dropped, "superseded")
+        self._send()
+        if self._camera.analysed.is_file:
+            self._wait()
+        self._publish()
+
+    def _send(self) -> None:
+        flight = self._window.take()
+        if flight is None:
+            return
+        flight.asked_s = self._clock.monotonic_s()
+        try:
+            flight.future = self._ask(flight.ask.images)
+        except Exception as error:  # whatever Ray raises when the detector is gone: the loop goes on
+            flight.future = Future()
+            flight.future.set_exception(error)
+
+    def _land(self) -> None:
+        """Take the verdicts that have come, in the order of the questions."""
+        while (flight := self._window.oldest) is not None:
+            assert flight.future is not None
+            if flight.future.done():
+                self._answered(self._window.land())
+            elif self._clock.monotonic_s() - flight.asked_s > _VERDICT_TIMEOUT_S:
+                self._drop(self._window.land(), "verdict_timeout")
+            else:
+                return
+
+    def _wait(self) -> None:
+        while (flight := self._window.oldest) is not None and flight.future is not None:
+            flight.future.exception(timeout=None)
+            self._land()
+
+    def _answered(self, flight: _InFlight) -> None:
+        assert flight.future is not None
+        assert self._analysis is not None
+        error = flight.future.exception()
+        if error is not None:
+            self._drop(flight, "detector_unavailable")
+            log.debug("%s: no verdict: %s", self._name, error)
+            return
+        self._analysis.verdicts(flight.ask, flight.future.result())
+        self.stats.candidates += len(flight.ask.candidates)
+        self._analysed(flight.ask.frame)
+
+    def _analysed(self, frame: Frame) -> None:
+        self.stats.lags_s.append((self._clock.now_ns() - frame.captured_at_ns) / NS_PER_S)
+
+    def _drop(self, flight: _InFlight, reason: str) -> None:
+        self.stats.dropped[reason] += len(flight.ask.candidates)
+
+    def _publish(self) -> None:
+        assert self._analysis is not None
+        known = self.stats.events
+        for report in self._analysis.reports():
+            known[report.event.kind] += _begins(report.event)
+            self._emit(report)
+
+    def _close(self, state: str) -> None:
+        """The connection is gone, and with it everything that was under way."""
+        self.stats.state = state
+        if self._analysis is None:
+            return
+        self._land()
+        for flight in self._window.clear():
+            self._drop(flight, "disconnected")
+        self._analysis.close()
+        self._publish()
+        self._analysis = self._decoder = None
+
+
+def _begins(event: Event) -> bool:
+    return event.ended_at_ns is None

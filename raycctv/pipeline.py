@@ -1,0 +1,253 @@
+"""One camera from frames to events, without Ray: what the actors run, and the oracle that they are tested against.
+
+:class:`Analysis` holds every decision and does no I/O. It says what the detector should be asked (:class:`Ask`) and takes
+the verdicts when they come, so that the same code runs with a detector at hand (:func:`analyze_file`) and with one that
+answers from another process.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from raycctv.capture.decoder import Decoder
+from raycctv.capture.packets import Stream, StreamInfo
+from raycctv.capture.timeline import FileTimeline
+from raycctv.clock import NS_PER_S, SystemClock
+from raycctv.config import Camera, Config, StreamUrl
+from raycctv.detection.boxes import merge
+from raycctv.detection.labels import LABELS
+from raycctv.detection.regions import Square, cut, plan_regions
+from raycctv.events.machine import Change, EventMachine
+from raycctv.events.tracker import Box, View, moving_share
+from raycctv.motion.difference import MotionDetector
+from raycctv.motion.gate import Gate, MotionEnded, MotionStarted
+from raycctv.motion.zones import unmasked, zones_at
+from raycctv.types import Boxes, CameraName, Candidate, Detections, Event, Frame, MotionResult
+
+_HOLD_S = 1.0
+"""Time between two looks at an object that is there while nothing moves."""
+
+_SNAPSHOT_GAIN = 0.03
+"""A better view replaces a snapshot when its score is higher by this: coding a JPEG costs more than a crop's verdict."""
+
+_MASK_HEIGHT_PX = 360
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What the detector should say about one frame. Give it back with the verdicts."""
+
+    frame: Frame
+    candidates: list[Candidate]
+    moving_xyxy: Boxes
+
+    @property
+    def images(self) -> npt.NDArray[np.uint8]:
+        """uint8 (N, 300, 300, 3) RGB: the crops as one array, which is what travels."""
+        return np.stack([candidate.image for candidate in self.candidates])
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An event's new state, with its best picture so far."""
+
+    event: Event
+    snapshot_jpeg: bytes | None
+
+
+@dataclass
+class _Snapshot:
+    score: float
+    jpeg: bytes
+
+
+class Analysis:
+    """Frames and verdicts in, questions and events out, for one connection of one camera.
+
+    Verdicts must be given in the order of the asks. Not thread-safe.
+
+    Args:
+        frame_px: (width, height) of the frames, for masks and zones.
+    """
+
+    def __init__(self, name: CameraName, camera: Camera, config: Config, frame_px: tuple[int, int]) -> None:
+        width, height = self._frame_px = frame_px
+        self._config = config
+        self._camera = camera
+        mask_px = (max(1, round(width * _MASK_HEIGHT_PX / height)), _MASK_HEIGHT_PX)
+        self.motion = MotionDetector(config.motion, unmasked(camera.masks.values(), *mask_px))
+        self._gate = Gate(name, config.motion.start_frames, config.motion.stop_s)
+        self._events = EventMachine(name, camera.objects, config.events, self._zones_at, config.detection.model)
+        self._snapshots: dict[int, _Snapshot] = {}
+        self._reports: list[Report] = []
+        self._asked_ns: int | None = None
+        self._seen_ns = 0
+
+    def frame(self, frame: Frame) -> Ask | None:
+        """Look at one frame; returns what the detector should be asked about it, if anything."""
+        self._seen_ns = max(self._seen_ns, frame.captured_at_ns)
+        motion = self.motion.update(frame)
+        self._report(self._events.advance(self._seen_ns))
+        self._follow_motion(motion, frame)
+        if not self._due(frame.captured_at_ns):
+            return None
+        regions = self._regions(motion, frame)
+        if not regions:
+            return None
+        self._asked_ns = frame.captured_at_ns
+        return Ask(frame, cut(frame, regions), motion.boxes_xyxy)
+
+    def verdicts(self, ask: Ask, crops: Sequence[Detections]) -> None:
+        """Take in what the detector said: one :class:`Detections` a crop, in crop pixels."""
+        parts = [
+            replace(found, xyxy=candidate.transform.to_source(found.xyxy))
+            for candidate, found in zip(ask.candidates, crops, strict=True)
+        ]
+        found = merge(parts)
+        at_ns = ask.frame.captured_at_ns
+        views = [self._view(at_ns, ask, found, i) for i in range(len(found))]
+        observed = self._events.observe(at_ns, views)
+        for key in observed.best:
+            self._keep_snapshot(key, ask.frame, views)
+        self._report(observed.changes)
+
+    def close(self) -> None:
+        """The stream ended: so do motion and all events."""
+        self._report(self._events.close())
+
+    def reports(self) -> list[Report]:
+        """What has happened since the last call, in order."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    def _follow_motion(self, motion: MotionResult, frame: Frame) -> None:
+        boxes = motion.boxes_xyxy
+        change = self._gate.update(len(boxes) > 0, frame.captured_at_ns)
+        if isinstance(change, MotionStarted):
+            self._events.motion_began(change.at_ns)
+        elif isinstance(change, MotionEnded):
+            self._report(self._events.motion_ended(change.at_ns))
+        if self._gate.open and len(boxes):
+            around = (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
+            self._report(self._events.motion_seen(frame.captured_at_ns, motion.score, around), frame)
+
+    def _due(self, at_ns: int) -> bool:
+        interval_s = 1.0 / self._config.detection.fps if self._gate.open else _HOLD_S
+        return self._asked_ns is None or at_ns - self._asked_ns >= (interval_s - 1e-3) * NS_PER_S
+
+    def _regions(self, motion: MotionResult, frame: Frame) -> list[Square]:
+        moving = motion.boxes_xyxy if self._gate.open else motion.boxes_xyxy[:0]
+        held = np.array(self._events.held(frame.captured_at_ns), np.float32).reshape(-1, 4)
+        boxes = np.concatenate([moving, self._inside(held)])
+        return plan_regions(boxes, frame.width_px, frame.height_px, self._config.detection.crops_per_frame)
+
+    def _inside(self, boxes: Boxes) -> Boxes:
+        """The parts of ``boxes`` that lie in the picture; those that have left it fall out."""
+        limit = np.array(self._frame_px * 2, np.float32)
+        clipped = np.clip(boxes, 0, limit)
+        return clipped[(clipped[:, 2] - clipped[:, 0] > 1) & (clipped[:, 3] - clipped[:, 1] > 1)]
+
+    def _view(self, at_ns: int, ask: Ask, found: Detections, i: int) -> View:
+        x0, y0, x1, y1 = (float(value) for value in found.xyxy[i])
+        box = (x0, y0, x1, y1)
+        return View(at_ns, LABELS[int(found.class_id[i])], float(found.score[i]), box, moving_share(box, ask.moving_xyxy))
+
+    def _zones_at(self, box: Box) -> tuple[str, ...]:
+        """An object stands where the middle of its lower edge is."""
+        width, height = self._frame_px
+        return zones_at(self._camera.zones, (box[0] + box[2]) / 2 / width, box[3] / height)
+
+    def _keep_snapshot(self, key: int, frame: Frame, views: list[View]) -> None:
+        if not self._config.events.snapshots:
+            return
+        view = self._events.best_view(key)
+        kept = self._snapshots.get(key)
+        if view in views and (kept is None or view.score >= kept.score + _SNAPSHOT_GAIN):
+            self._snapshots[key] = _Snapshot(view.score, snapshot_jpeg(frame, view.box, f"{view.label} {view.score:.2f}"))
+
+    def _report(self, changes: Sequence[Change], frame: Frame | None = None) -> None:
+        for change in changes:
+            jpeg = None
+            if change.key is not None:
+                kept = self._snapshots.get(change.key)
+                jpeg = kept.jpeg if kept else None
+            elif frame is not None and self._config.events.snapshots:
+                jpeg = snapshot_jpeg(frame, change.event.box, "motion")
+            self._reports.append(Report(change.event, jpeg))
+        for key in self._snapshots.keys() - self._events.keys():
+            del self._snapshots[key]
+
+
+def snapshot_jpeg(frame: Frame, box: tuple[float, float, float, float], caption: str) -> bytes:
+    """The whole frame as a JPEG with ``box`` (xyxy, source pixels) and ``caption`` drawn on it."""
+    picture = cv2.cvtColor(frame.to_rgb(), cv2.COLOR_RGB2BGR)
+    x0, y0, x1, y1 = (round(value) for value in box)
+    cv2.rectangle(picture, (x0, y0), (x1, y1), (40, 220, 255), 2)
+    cv2.putText(picture, caption, (x0, max(14, y0 - 6)), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (40, 220, 255), 2, cv2.LINE_AA)
+    _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return bytes(jpeg)
+
+
+class Detector(Protocol):
+    """What :func:`analyze_file` needs of a backend."""
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> list[Detections]: ...
+
+
+FrameObserver = Callable[[Frame, Analysis], None]
+
+
+def analyze_file(
+    name: CameraName,
+    path: Path,
+    camera: Camera,
+    config: Config,
+    detector: Detector,
+    *,
+    epoch_ns: int = 0,
+    on_frame: FrameObserver | None = None,
+) -> Iterator[Report]:
+    """The events of a video file, as they come: every frame is decoded, every question is answered at once.
+
+    Args:
+        epoch_ns: the instant that the first frame is taken to have been captured at.
+        on_frame: is shown every frame after it was analysed.
+
+    Raises:
+        StreamUnreachable, StreamUnreadable: no file, or no video in it.
+        StreamEnded: it breaks off; the events until then have been yielded.
+    """
+    with Stream(name, StreamUrl.parse(f"file://{path.resolve()}"), SystemClock(), timeout_s=None) as stream:
+        analysis = Analysis(name, camera, config, (stream.info.width_px, stream.info.height_px))
+        for frame in file_frames(name, stream, epoch_ns):
+            ask = analysis.frame(frame)
+            if ask is not None:
+                analysis.verdicts(ask, detector.infer(ask.images))
+            if on_frame is not None:
+                on_frame(frame, analysis)
+            yield from analysis.reports()
+        analysis.close()
+        yield from analysis.reports()
+
+
+def file_frames(name: CameraName, stream: Stream, epoch_ns: int) -> Iterator[Frame]:
+    """Every frame of an open file."""
+    decoder = Decoder(name, stream.info, FileTimeline(epoch_ns))
+    for packet in stream.packets():
+        yield from decoder.decode(packet)
+    yield from decoder.flush()
+
+
+def probe(name: CameraName, url: StreamUrl, timeout_s: float = 10.0) -> StreamInfo:
+    """What the stream at ``url`` holds.
+
+    Raises:
+        StreamUnreachable, StreamUnreadable: it cannot be used; says why.
+    """
+    with Stream(name, url, SystemClock(), timeout_s) as stream:
+        return stream.info

@@ -1,0 +1,126 @@
+"""The disk side of one machine: recorders and relays kept running, segments filed, old footage rotated out.
+
+:class:`Storage` is what a storage actor runs. Recorders and relays are processes of their own; when this is gone they go
+on, and the next one adopts them.
+"""
+
+import logging
+import os
+import shutil
+import threading
+from typing import Any
+
+from raycctv.capture.relay import relay
+from raycctv.clock import Clock
+from raycctv.config import Config
+from raycctv.errors import RaycctvError
+from raycctv.process import KeptProcess
+from raycctv.recording.catalog import CATALOG_NAME, Catalog
+from raycctv.recording.recorder import Recorder
+from raycctv.recording.retention import plan, sweep
+from raycctv.types import CameraName
+
+log = logging.getLogger(__name__)
+
+RUN_DIR_NAME = ".run"
+
+
+class Storage:
+    """Call :meth:`tick` about once a second.
+
+    Raises:
+        RecordingError: the recording folder cannot be written.
+        CatalogError: the catalog cannot be used.
+    """
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._recording = config.recording
+        self._clock = clock
+        self._lock = threading.Lock()
+        root = config.recording.root
+        run_dir = root / RUN_DIR_NAME
+        recorded = {name: camera for name, camera in config.cameras.items() if camera.recorded}
+        self._recorders = {name: Recorder(name, camera.source, config.recording, clock) for name, camera in recorded.items()}
+        self._relays: dict[CameraName, KeptProcess] = {
+            name: relay(name, camera.pull, camera.source, run_dir, clock)
+            for name, camera in config.cameras.items()
+            if camera.pull is not None
+        }
+        self._catalog = Catalog(root / CATALOG_NAME)
+        self._catalog.reconcile(root)
+        self._sweep_due_s = clock.monotonic_s()
+        self._errors: dict[str, str] = {}
+        self._filed = 0
+        self._deleted = 0
+
+    def tick(self) -> None:
+        """One look at everything. What goes wrong with one camera is logged, kept for the status, and hinders no other."""
+        with self._lock:
+            started = 0
+            for name, relayed in self._relays.items():
+                self._guarded(f"relay of {name}", relayed.check)
+            for name, recorder in self._recorders.items():
+                if started < self._recording.start_batch:
+                    before = recorder.starts
+                    self._guarded(f"recorder of {name}", recorder.check)
+                    started += recorder.starts - before
+                self._guarded(f"segments of {name}", lambda recorder=recorder: self._file(recorder))  # type: ignore[misc]
+            if self._clock.monotonic_s() >= self._sweep_due_s:
+                self._sweep_due_s = self._clock.monotonic_s() + self._recording.sweep_s
+                self._guarded("rotation", self._sweep)
+
+    def status(self) -> dict[str, Any]:
+        """Recorders and relays by camera, totals of the catalog, and what has last gone wrong."""
+        with self._lock:
+            disk = shutil.disk_usage(self._recording.root)
+            return {
+                "pid": os.getpid(),
+                "root": str(self._recording.root),
+                "recorders": {name: _recorder_status(recorder) for name, recorder in self._recorders.items()},
+                "relays": {name: _process_status(relayed) for name, relayed in self._relays.items()},
+                "segments_filed": self._filed,
+                "segments_deleted": self._deleted,
+                "free_bytes": disk.free,
+                "disk_bytes": disk.total,
+                "errors": dict(self._errors),
+            }
+
+    def close(self, *, keep_recording: bool) -> None:
+        """End the processes and file what they wrote, or leave them running; then close the catalog."""
+        with self._lock:
+            if not keep_recording:
+                for kept in (*self._recorders.values(), *self._relays.values()):
+                    self._guarded("stopping", kept.stop)
+            for name, recorder in self._recorders.items():
+                self._guarded(f"segments of {name}", lambda recorder=recorder: self._file(recorder))  # type: ignore[misc]
+            self._catalog.close()
+
+    def _file(self, recorder: Recorder) -> None:
+        for segment in recorder.collect():
+            self._catalog.add_segment(segment)
+            self._filed += 1
+
+    def _sweep(self) -> None:
+        root = self._recording.root
+        disk = shutil.disk_usage(root)
+        segments, events = self._catalog.segments(), self._catalog.events()
+        deletions = plan(segments, events, self._recording.keep, disk.free, disk.total, self._clock.now_ns())
+        sweep(self._catalog, root, deletions)
+        self._deleted += len(deletions)
+
+    def _guarded(self, what: str, action: Any) -> None:
+        try:
+            action()
+            self._errors.pop(what, None)
+        except RaycctvError as error:
+            if self._errors.get(what) != str(error):
+                log.error("%s: %s", what, error)
+            self._errors[what] = str(error)
+
+
+def _recorder_status(recorder: Recorder) -> dict[str, Any]:
+    return {"pid": recorder.pid, "starts": recorder.starts, "recording": recorder.recording, "last_error": recorder.last_error}
+
+
+def _process_status(kept: KeptProcess) -> dict[str, Any]:
+    return {"pid": kept.process.pid if kept.process else None, "starts": kept.starts, "last_error": kept.last_error}

@@ -1,0 +1,116 @@
+"""Drawn scenes with sensor noise: what must be seen, and what must not."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from raycctv.clock import NS_PER_S
+from raycctv.config import Motion
+from raycctv.motion.difference import MotionDetector
+from raycctv.motion.zones import unmasked
+from raycctv.types import CameraName, Frame, Luma, MotionResult
+
+HEIGHT, WIDTH, FPS = 360, 640, 10
+Paint = Callable[[Luma, float], None]
+
+
+def scene(seconds: float, paint: Paint, noise: float = 3.0, seed: int = 0) -> Iterator[Frame]:
+    """Frames of a textured wall with Gaussian noise of ``noise`` grey levels, on which ``paint(luma, t)`` draws."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    wall = 110 + 25 * np.sin(columns / 23) * np.cos(rows / 17)
+    for index in range(round(seconds * FPS)):
+        luma = np.clip(wall + random.normal(0, noise, wall.shape), 0, 255).astype(np.uint8)
+        paint(luma, index / FPS)
+        yield Frame(CameraName("a"), index, index * NS_PER_S // FPS, index / FPS, luma, lambda: np.zeros((1, 1, 3), np.uint8))
+
+
+def nothing(luma: Luma, t: float) -> None:
+    """An empty scene."""
+
+
+def walker(luma: Luma, t: float) -> None:
+    """Something 24 x 60 px that enters after 2 s and goes right at 60 px/s."""
+    if t >= 2:
+        x = round((t - 2) * 60)
+        luma[200:260, x : x + 24] = 220
+
+
+def results(frames: Iterator[Frame], detector: MotionDetector | None = None) -> list[MotionResult]:
+    detector = detector or MotionDetector(Motion())
+    return [detector.update(frame) for frame in frames]
+
+
+def moving(seen: list[MotionResult]) -> list[int]:
+    return [index for index, result in enumerate(seen) if len(result.boxes_xyxy)]
+
+
+def test_motion_of_an_empty_scene_is_none() -> None:
+    assert moving(results(scene(10, nothing))) == []
+
+
+@pytest.mark.parametrize("noise", [0.0, 8.0, 15.0])
+def test_motion_threshold_follows_sensor_noise(noise: float) -> None:
+    seen = moving(results(scene(20, nothing, noise)))
+    assert [index for index in seen if index > 5 * FPS] == []
+
+
+def test_motion_box_holds_the_walker_in_source_pixels() -> None:
+    seen = results(scene(6, walker))
+    assert moving(seen)[0] in (20, 21)
+    x0, y0, x1, y1 = seen[45].boxes_xyxy[0]
+    left = (4.5 - 2) * 60
+    assert (y0, y1) == pytest.approx((200, 260), abs=8)
+    assert x1 == pytest.approx(left + 24, abs=8)
+    assert x0 <= left + 8
+
+
+def test_motion_score_is_the_changed_share_of_the_unmasked_area() -> None:
+    seen = results(scene(5, walker))
+    whole = seen[40].score
+    assert 24 * 60 / (HEIGHT * WIDTH) * 0.6 < whole < 24 * 60 / (HEIGHT * WIDTH) * 4
+    half = MotionDetector(Motion(), unmasked([((0, 0), (1, 0), (1, 0.5), (0, 0.5))], WIDTH, HEIGHT))
+    assert results(scene(5, walker), half)[40].score == pytest.approx(2 * whole, rel=0.1)
+
+
+def test_motion_in_a_mask_is_not_looked_at() -> None:
+    lower = unmasked([((0, 0.5), (1, 0.5), (1, 1), (0, 1))], WIDTH, HEIGHT)
+    assert moving(results(scene(6, walker), MotionDetector(Motion(), lower))) == []
+
+
+def test_motion_of_a_light_switch_is_lighting() -> None:
+    def lamp(luma: Luma, t: float) -> None:
+        if t >= 3:
+            bright = luma.astype(np.float32)
+            bright[:, 120:] *= 0.5
+            luma[:] = bright.astype(np.uint8)
+
+    seen = results(scene(6, lamp))
+    assert [index for index, result in enumerate(seen) if result.lighting_change] == [30]
+    assert moving(seen) == []
+
+
+def test_motion_of_slow_light_is_none() -> None:
+    def dusk(luma: Luma, t: float) -> None:
+        luma[:] = np.clip(luma.astype(np.float32) - 6 * t, 0, 255).astype(np.uint8)
+
+    assert moving(results(scene(10, dusk))) == []
+
+
+def test_motion_ends_when_an_object_stays() -> None:
+    def parked(luma: Luma, t: float) -> None:
+        if t >= 2:
+            luma[200:260, 100:180] = 220
+
+    seen = moving(results(scene(40, parked)))
+    assert seen[0] == 20
+    assert seen[-1] < 35 * FPS
+
+
+def test_motion_starts_anew_when_the_picture_size_changes() -> None:
+    detector = MotionDetector(Motion())
+    frames = list(scene(1, nothing))
+    results(iter(frames), detector)
+    small = Frame(CameraName("a"), 10, NS_PER_S, 1.0, np.ascontiguousarray(frames[0].luma[:200, :300]), frames[0].to_rgb)
+    assert len(detector.update(small).boxes_xyxy) == 0
