@@ -196,7 +196,7 @@ def _event_json(event: Event) -> dict[str, Any]:
 def _print(results: list[_FileResult]) -> None:
     for result in results:
         speed = result.media_s / result.wall_s if result.wall_s else 0.0
-        title = f"{result.path.name}: {result.frames} frames, {result.media_s:.1f} s in {result.wall_s:.1f} s ({speed:.1f} x real time)"
+        title = f"{result.path.name}: {result.frames} frames, {result.media_s:.1f} s in {result.wall_s:.1f} s ({speed:.1f} x)"
         if result.error:
             title += f"; error: {result.error}"
         rows = list(_rows(result))

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from raycctv import __version__
+from raycctv.cli import analyze, cluster, demo, detect, models
 from raycctv.cli.output import stderr
 from raycctv.errors import ConfigError, RaycctvError
 from raycctv.redact import redact
@@ -20,6 +21,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.command()(demo.demo)
+app.command()(cluster.check)
+app.command()(cluster.up)
+app.command()(cluster.status)
+app.command()(cluster.down)
+app.command()(analyze.analyze)
+app.command()(detect.detect)
+app.add_typer(models.app, name="models")
 
 
 def _version(wanted: bool) -> None:

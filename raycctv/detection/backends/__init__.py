@@ -1,0 +1,75 @@
+"""What runs a network. Every backend gives the same boxes; they differ in speed and in what they need."""
+
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from raycctv.detection.models import locate
+from raycctv.errors import DetectorError
+from raycctv.types import Detections
+
+BackendName = Literal["auto", "openvino", "torch"]
+BACKENDS = ("torch", "openvino")
+
+_NVIDIA_DEVICE = Path("/dev/nvidiactl")
+"""There exactly where NVIDIA's driver is loaded; asking torch instead would load torch."""
+
+
+class Backend(Protocol):
+    """A network that is ready to run. Not thread-safe: one call at a time.
+
+    Attributes:
+        model: its name.
+        name: of the backend.
+        device: ``cpu`` or ``cuda``.
+        input_size_px: pictures of another size are scaled to this.
+    """
+
+    model: str
+    name: str
+    device: str
+    input_size_px: int
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> list[Detections]:
+        """What is on each of ``images`` (uint8 (N, S, S, 3) RGB), in their pixels, best score first."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds. Idempotent."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def open_backend(
+    model: str, backend: str = "auto", *, threads: int = 1, min_score: float = 0.3, models_dir: Path | None = None
+) -> Backend:
+    """The installed ``model`` on ``backend``; ``auto`` is torch where there is an NVIDIA GPU, else OpenVINO.
+
+    Args:
+        threads: CPU threads of one call.
+        min_score: verdicts below are left out.
+
+    Raises:
+        WeightsMissing, WeightsCorrupt: the model is not installed, or damaged.
+        DetectorError: no such model or backend.
+    """
+    return load_backend(model, backend, locate(model, models_dir), threads=threads, min_score=min_score)
+
+
+def load_backend(model: str, backend: str, place: Path, *, threads: int, min_score: float) -> Backend:
+    """As :func:`open_backend`, for the model in the folder ``place``."""
+    chosen = (("torch" if _NVIDIA_DEVICE.exists() else "openvino") if backend == "auto" else backend).lower()
+    if chosen == "openvino":
+        from raycctv.detection.backends.openvino import OpenVinoBackend
+
+        return OpenVinoBackend(model, place, threads, min_score)
+    if chosen == "torch":
+        from raycctv.detection.backends.torch import TorchBackend
+
+        return TorchBackend(model, place, threads, min_score)
+    raise DetectorError(f"no backend is called {backend!r}; known are auto, {', '.join(BACKENDS)}")

