@@ -6,6 +6,7 @@ from typing import Any
 
 import ray
 
+from raycctv.clock import SystemClock
 from raycctv.config import Config
 from raycctv.types import CameraName, Event
 
@@ -15,10 +16,16 @@ class Sink:
     """Records each state of an event once, however often it is told: Ray repeats calls that a dead sink left unanswered."""
 
     def __init__(self, config: Config, digest: str) -> None:
-        from raycctv.sinks.record import open_recorder
+        from raycctv.recording.catalog import CATALOG_NAME, Catalog
+        from raycctv.recording.recorder import make_writable
+        from raycctv.sinks.event_log import EventLog
+        from raycctv.sinks.record import EventRecorder
 
+        logs, root = config.logs, config.recording.root
+        make_writable(root)
+        event_log = EventLog(logs.dir, logs.max_size, logs.backups)
         self._digest = digest
-        self._recorder = open_recorder(config)
+        self._recorder = EventRecorder(logs.dir, event_log, Catalog(root / CATALOG_NAME), SystemClock())
         self._recorded: Counter[str] = Counter()
 
     def record(self, event: Event, snapshot_jpeg: bytes | None) -> None:

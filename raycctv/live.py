@@ -8,7 +8,7 @@ counted with the reason, and never frames, footage or the loop itself.
 import logging
 import os
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
@@ -24,7 +24,7 @@ from raycctv.clock import NS_PER_S, Clock
 from raycctv.config import Camera, Config
 from raycctv.errors import StreamEnded, StreamError
 from raycctv.pipeline import Analysis, Ask, Report
-from raycctv.types import CameraName, Detections, Event, Frame, Packet
+from raycctv.types import CameraName, Detections, Frame, Packet
 from raycctv.window import Window
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ class ReaderStats:
     decoded_frames: int = 0
     corrupt: int = 0
     candidates: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    events: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, int] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
     lags_s: deque[float] = field(default_factory=lambda: deque(maxlen=_LAGS_KEPT))
 
     def as_json(self) -> dict[str, Any]:
@@ -223,13 +223,15 @@ class LiveReader:
         self.stats.lags_s.append((self._clock.now_ns() - frame.captured_at_ns) / NS_PER_S)
 
     def _drop(self, flight: _InFlight, reason: str) -> None:
-        self.stats.dropped[reason] += len(flight.ask.candidates)
+        dropped = self.stats.dropped
+        dropped[reason] = dropped.get(reason, 0) + len(flight.ask.candidates)
 
     def _publish(self) -> None:
         assert self._analysis is not None
-        known = self.stats.events
+        begun = self.stats.events
         for report in self._analysis.reports():
-            known[report.event.kind] += _begins(report.event)
+            if report.event.ended_at_ns is None:
+                begun[report.event.kind] = begun.get(report.event.kind, 0) + 1
             self._emit(report)
 
     def _close(self, state: str) -> None:
@@ -243,7 +245,3 @@ class LiveReader:
         self._analysis.close()
         self._publish()
         self._analysis = self._decoder = None
-
-
-def _begins(event: Event) -> bool:
-    return event.ended_at_ns is None

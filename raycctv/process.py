@@ -1,4 +1,4 @@
-"""Processes that outlive whoever started them.
+"""Processes that outlive whoever started them, and processes that must not.
 
 A recorder must go on when the actor that started it is killed, and when all of Ray is. Measured: a child in the
 actor's own session dies with it, and Ray also ends an actor's direct children that have a session of their own. So
@@ -10,6 +10,7 @@ A pid alone proves nothing, since the kernel uses pids again; pid, start time an
 """
 
 import contextlib
+import ctypes
 import hashlib
 import json
 import logging
@@ -29,6 +30,8 @@ from raycctv.redact import redact
 log = logging.getLogger(__name__)
 
 _LAST_LINES = 3
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # A shell puts the command into its own session and exits, so that init adopts it; `exec` keeps the pid it printed.
 _DETACH = 'errors="$1"; shift; setsid "$@" </dev/null >/dev/null 2>"$errors" & echo $!'
@@ -50,6 +53,11 @@ class _Identity:
 
     def alive(self) -> bool:
         return self.boot_id == _BOOT_ID.read_text().strip() and _start_ticks(self.pid) == self.start_ticks
+
+
+def die_with_parent() -> None:
+    """For ``preexec_fn``: the kernel ends the new process when the thread that started it is gone. Source: prctl(2)."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class DetachedProcess:

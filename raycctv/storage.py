@@ -8,6 +8,8 @@ import logging
 import os
 import shutil
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from raycctv.capture.relay import relay
@@ -16,13 +18,11 @@ from raycctv.config import Config
 from raycctv.errors import RaycctvError
 from raycctv.process import KeptProcess
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
-from raycctv.recording.recorder import Recorder
+from raycctv.recording.recorder import RUN_DIR, Recorder
 from raycctv.recording.retention import plan, sweep
 from raycctv.types import CameraName
 
 log = logging.getLogger(__name__)
-
-RUN_DIR_NAME = ".run"
 
 
 class Storage:
@@ -38,7 +38,7 @@ class Storage:
         self._clock = clock
         self._lock = threading.Lock()
         root = config.recording.root
-        run_dir = root / RUN_DIR_NAME
+        run_dir = root / RUN_DIR
         recorded = {name: camera for name, camera in config.cameras.items() if camera.recorded}
         self._recorders = {name: Recorder(name, camera.source, config.recording, clock) for name, camera in recorded.items()}
         self._relays: dict[CameraName, KeptProcess] = {
@@ -60,11 +60,11 @@ class Storage:
             for name, relayed in self._relays.items():
                 self._guarded(f"relay of {name}", relayed.check)
             for name, recorder in self._recorders.items():
+                self._guarded(f"segments of {name}", partial(self._file, recorder))
                 if started < self._recording.start_batch:
                     before = recorder.starts
                     self._guarded(f"recorder of {name}", recorder.check)
                     started += recorder.starts - before
-                self._guarded(f"segments of {name}", lambda recorder=recorder: self._file(recorder))  # type: ignore[misc]
             if self._clock.monotonic_s() >= self._sweep_due_s:
                 self._sweep_due_s = self._clock.monotonic_s() + self._recording.sweep_s
                 self._guarded("rotation", self._sweep)
@@ -89,10 +89,12 @@ class Storage:
         """End the processes and file what they wrote, or leave them running; then close the catalog."""
         with self._lock:
             if not keep_recording:
-                for kept in (*self._recorders.values(), *self._relays.values()):
-                    self._guarded("stopping", kept.stop)
+                for recorder in self._recorders.values():
+                    self._guarded("stopping a recorder", recorder.stop)
+                for relayed in self._relays.values():
+                    self._guarded("stopping a relay", relayed.stop)
             for name, recorder in self._recorders.items():
-                self._guarded(f"segments of {name}", lambda recorder=recorder: self._file(recorder))  # type: ignore[misc]
+                self._guarded(f"segments of {name}", partial(self._file, recorder))
             self._catalog.close()
 
     def _file(self, recorder: Recorder) -> None:
@@ -108,7 +110,7 @@ class Storage:
         sweep(self._catalog, root, deletions)
         self._deleted += len(deletions)
 
-    def _guarded(self, what: str, action: Any) -> None:
+    def _guarded(self, what: str, action: Callable[[], object]) -> None:
         try:
             action()
             self._errors.pop(what, None)

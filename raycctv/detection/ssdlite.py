@@ -38,8 +38,11 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = (self._padding_for(int(length), axis) for axis, length in enumerate(x.shape[2:]))
-        padded = functional.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
-        return functional.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        if height % 2 or width % 2:
+            x = functional.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+            height = width = 0
+        padding = (height // 2, width // 2)
+        return functional.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def _padding_for(self, length: int, axis: int) -> int:
         stride, kernel = self.stride[axis], self.kernel_size[axis]

@@ -205,9 +205,9 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
     try:
         file = archive.extractfile(name)
     except KeyError as error:
-        raise WeightsCorrupt(f"{archive.name}: holds no {name}") from error
+        raise WeightsCorrupt(f"{Path(str(archive.name)).name} holds no {name}") from error
     if file is None:
-        raise WeightsCorrupt(f"{archive.name}: {name} is no file")
+        raise WeightsCorrupt(f"{Path(str(archive.name)).name}: {name} is no file")
     return file.read()
 
 

@@ -1,0 +1,1 @@
+"""The RTMP server between cameras and us: :mod:`.config` writes nginx's configuration, :mod:`.server` runs one here."""

@@ -1,0 +1,1 @@
+"""Where events go: :mod:`.event_log` (JSON lines), :mod:`.record` (log and catalog together)."""

@@ -1,0 +1,49 @@
+"""Instants and spans on the command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raycctv.clock import NS_PER_S, SystemClock, parse_iso
+from raycctv.config import load
+from raycctv.config.units import parse_duration_s
+from raycctv.errors import ConfigError
+from raycctv.recording.catalog import CATALOG_NAME, Catalog
+
+Since = Annotated[str | None, typer.Option(help="Not before: an age (30m, 2h, 7d) or an ISO 8601 time.")]
+Until = Annotated[str | None, typer.Option(help="Not after: an age or an ISO 8601 time.")]
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration; says where the recordings are.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of recordings, instead of --config.")]
+
+
+def instant_ns(text: str | None, now_ns: int | None = None) -> int | None:
+    """The instant that ``text`` means: ISO 8601, or an age like ``2h``.
+
+    Raises:
+        typer.BadParameter: neither.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_iso(text)
+    except ValueError:
+        pass
+    try:
+        age_s = parse_duration_s(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is neither an ISO 8601 time nor an age like 30m, 2h or 7d") from error
+    return (SystemClock().now_ns() if now_ns is None else now_ns) - round(age_s * NS_PER_S)
+
+
+def open_catalog(config: Path, root: Path | None) -> Catalog:
+    """The catalog that ``--root`` or ``--config`` names.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    folder = root if root is not None else load(config).recording.root
+    path = folder / CATALOG_NAME
+    if not path.is_file():
+        raise ConfigError(f"{folder} holds no recordings of raycctv: there is no {CATALOG_NAME}")
+    return Catalog(path)

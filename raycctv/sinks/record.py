@@ -1,0 +1,77 @@
+"""Recording an event: its picture, its line in the log, its row in the catalog."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from raycctv.clock import Clock
+from raycctv.errors import RecordingError
+from raycctv.sinks.event_log import EventLog, to_json, write_snapshot
+from raycctv.types import CameraName, Event, Segment
+
+log = logging.getLogger(__name__)
+
+
+class EventCatalog(Protocol):
+    """What is needed of a catalog; see :class:`raycctv.recording.catalog.Catalog`."""
+
+    def put_event(self, event: Event) -> bool: ...
+
+    def event(self, event_id: str) -> Event | None: ...
+
+    def events(self, camera: CameraName | None = None, *, only_open: bool = False) -> list[Event]: ...
+
+    def segments_of(self, event: Event) -> list[Segment]: ...
+
+    def close(self) -> None: ...
+
+
+class EventRecorder:
+    """Records each state of an event once, however often it is given.
+
+    The line is written first: an event that is in the catalog is in the log. A crash between the two writes the line
+    again when the state is given again; the id tells.
+    """
+
+    def __init__(self, folder: Path, event_log: EventLog, catalog: EventCatalog, clock: Clock) -> None:
+        self._folder = folder
+        self._log = event_log
+        self._catalog = catalog
+        self._clock = clock
+
+    def record(self, event: Event, snapshot_jpeg: bytes | None) -> None:
+        """Record a state of an event. Without a picture it keeps the one that it has.
+
+        Raises:
+            RecordingError: the log cannot be written; the state is not recorded.
+            CatalogError: the catalog cannot; the line stands in the log.
+        """
+        known = self._catalog.event(event.id)
+        if known is not None and (known.ended_at_ns is not None or event.ended_at_ns is None):
+            return
+        if known is not None:
+            event = replace(event, snapshot=known.snapshot)
+        event = replace(event, snapshot=self._snapshot(event, snapshot_jpeg))
+        self._log.write(to_json(event, [segment.path for segment in self._catalog.segments_of(event)]))
+        self._catalog.put_event(event)
+
+    def abandon(self, camera: CameraName) -> None:
+        """Nobody follows this camera's open events any more: they have ended, now at the latest."""
+        for event in self._catalog.events(camera, only_open=True):
+            why = f"{event.why}; ended because the camera's reader started anew"
+            self.record(replace(event, ended_at_ns=max(self._clock.now_ns(), event.started_at_ns), why=why), None)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._log.close()
+        self._catalog.close()
+
+    def _snapshot(self, event: Event, jpeg: bytes | None) -> str | None:
+        if jpeg is None:
+            return event.snapshot
+        try:
+            return write_snapshot(self._folder, event, jpeg)
+        except RecordingError as error:  # an event without its picture is better than none
+            log.warning("%s", error)
+            return event.snapshot
