@@ -4,9 +4,19 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import psutil
 import pytest
 
+from raycctv.detection.models import locate
+from raycctv.errors import WeightsMissing
+from raycctv.rtmp.server import RtmpServer
+from raycctv.simulate.footage import FootageMissing, vtest
+from raycctv.simulate.scenes import drawn, encode
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+CLIP_WIDTH, CLIP_HEIGHT, CLIP_FPS, CLIP_S = 640, 360, 15, 10
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +29,17 @@ def no_logged_errors(caplog: pytest.LogCaptureFixture, request: pytest.FixtureRe
     assert not errors, [record.getMessage() for record in errors]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_process_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever a test starts it must end: at the end no process works in a folder of the tests."""
+    yield
+    base = str(tmp_path_factory.getbasetemp())
+    left = [
+        process.info for process in psutil.process_iter(["pid", "cmdline"]) if base in " ".join(process.info["cmdline"] or [])
+    ]
+    assert not left, left
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real footage with truth, beside the repository; tests that need it are skipped where it is absent."""
@@ -26,3 +47,43 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real footage at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pedestrians() -> Path:
+    """vtest.avi, which ``make setup`` fetches."""
+    try:
+        return vtest()
+    except FootageMissing as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """The folder of SSDLite-MobileNetV2, which ``make setup`` installs."""
+    try:
+        return locate("ssdlite_mobilenet_v2")
+    except WeightsMissing as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def rtmp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtmpServer]:
+    """A real nginx-rtmp for all tests that do not restart it; each uses streams of its own names."""
+    with RtmpServer(tmp_path_factory.mktemp("rtmp")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """10 s of H.264, 640 x 360 at 15 frames a second, a keyframe a second; something walks through from 2 s on."""
+    path = tmp_path_factory.mktemp("clip") / "walker.mp4"
+    encode(drawn(paint_walker, CLIP_WIDTH, CLIP_HEIGHT, CLIP_FPS, CLIP_S), path, fps=CLIP_FPS, gop=CLIP_FPS)
+    return path
+
+
+def paint_walker(picture: npt.NDArray[np.uint8], t: float) -> None:
+    """A bright block of 30 x 80 px that goes right at 80 px/s, from 2 s on."""
+    if t >= 2:
+        left = round((t - 2) * 80)
+        picture[200:280, left : left + 30] = 230

@@ -25,6 +25,8 @@ _FIRST_SHAPES = ((0.1, 1.0), (0.2, 2.0), (0.2, 0.5))
 
 _NMS_IOU = 0.6
 _DETECTIONS_MAX = 100
+_CANDIDATES_MAX = 1000
+"""Before suppression, which compares each with each: a network gone wrong must not take all memory."""
 
 
 def ssdlite_anchors() -> Floats:
@@ -73,6 +75,9 @@ class Decoder:
 
     def _decode_one(self, encodings: Floats, scores: Floats, size_px: int) -> Detections:
         anchor, class_index = np.nonzero(scores[:, 1:] >= self.min_score)
+        if len(anchor) > _CANDIDATES_MAX:
+            best = np.argpartition(-scores[anchor, class_index + 1], _CANDIDATES_MAX)[:_CANDIDATES_MAX]
+            anchor, class_index = anchor[best], class_index[best]
         boxes = self._boxes(encodings[anchor], self.anchors[anchor]) * np.float32(size_px)
         found = Detections(
             np.clip(boxes, 0, size_px),

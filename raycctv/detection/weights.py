@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raycctv.clock import SystemClock, iso
+from raycctv.detection.boxes import iou
 from raycctv.detection.models import ANCHORS_FILE, MANIFEST, OPENVINO_FILE, TORCH_FILE, file_sha256, known, locate, models_dir
 from raycctv.errors import DetectorError, WeightsCorrupt, WeightsError, WeightsMissing
 
@@ -33,7 +34,8 @@ _LICENCE = "package/LICENSE"
 
 _CHECK_PICTURE = Path(__file__).with_name("check.jpg")
 """The astronaut Eileen Collins, 300 x 300. Source: NASA (public domain), by way of scikit-image's ``astronaut``."""
-_CHECK_LABEL, _CHECK_SCORE = 1, 0.5
+_CHECK_LABEL, _CHECK_SCORE = 1, 0.55
+_CHECK_BOX, _CHECK_IOU = np.array([[11, 8, 224, 298]], np.float32), 0.7
 
 _NPM_TIMEOUT_S = 300
 
@@ -87,7 +89,8 @@ def check(name: str, place: Path) -> None:
     for backend_name in ("torch", "openvino"):
         with load_backend(name, backend_name, place, threads=2, min_score=0.3) as backend:
             found = backend.infer(np.asarray(picture, np.uint8)[None])[0]
-        if not np.any((found.class_id == _CHECK_LABEL) & (found.score >= _CHECK_SCORE)):
+        near = iou(found.xyxy, _CHECK_BOX)[:, 0] >= _CHECK_IOU
+        if not np.any(near & (found.class_id == _CHECK_LABEL) & (found.score >= _CHECK_SCORE)):
             raise WeightsCorrupt(f"{name} on {backend_name} does not find the person on the check picture; it is not installed")
 
 

@@ -1,132 +1,115 @@
-"""What footage and which events there are: SQLite, one file in the recording root, read and written by several processes.
+"""What footage and which events there are: SQLite, used by several processes at once.
 
-The files are the truth about footage: the table of segments can be made again from them (:meth:`Catalog.reconcile`).
+The storage actor writes segments, the sink events, the commands read. A row is inserted after its file is safely on disk and
+dropped after the file is gone, so that a crash leaves at worst a file without a row or a row marked as being deleted; both
+are settled by :meth:`Catalog.reconcile`. Segments can be made anew from the files.
 """
 
+import contextlib
 import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from types import TracebackType
+from typing import Any
 
-from raycctv.errors import CatalogError, RecordingError
-from raycctv.recording.segments import BROKEN, INCOMING, describe, fsync
+from raycctv.clock import Clock, SystemClock
+from raycctv.errors import CatalogError
+from raycctv.recording.filing import described
+from raycctv.recording.layout import CATALOG_NAME, filed_files
+from raycctv.recording.probe import Unplayable
+from raycctv.recording.schema import NotACatalog, as_catalog_error, open_database, open_existing
 from raycctv.types import CameraName, Event, Segment
+
+__all__ = ["CATALOG_NAME", "Catalog"]
 
 log = logging.getLogger(__name__)
 
-CATALOG_NAME = "catalog.sqlite3"
-_SCHEMA_VERSION = 1
-_BUSY_MS = 10_000
-_NS_MAX = 2**63 - 1
+_SEGMENT_COLUMNS = "camera, path, started_at_ns, ended_at_ns - started_at_ns, size_bytes, codec, width_px, height_px"
+_EVENT_COLUMNS = "id, camera, kind, started_at_ns, ended_at_ns, labels, zones, box, score, model, snapshot, why"
 
-_SCHEMA = """
-CREATE TABLE segments (
-    camera TEXT NOT NULL,
-    path TEXT PRIMARY KEY,
-    started_at_ns INTEGER NOT NULL,
-    duration_ns INTEGER NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    codec TEXT NOT NULL,
-    width_px INTEGER NOT NULL,
-    height_px INTEGER NOT NULL,
-    deleting INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX segments_by_time ON segments (camera, started_at_ns);
-CREATE TABLE events (
-    id TEXT PRIMARY KEY,
-    camera TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    started_at_ns INTEGER NOT NULL,
-    ended_at_ns INTEGER,
-    body TEXT NOT NULL
-) STRICT;
-CREATE INDEX events_by_time ON events (started_at_ns);
-CREATE INDEX events_by_camera ON events (camera, started_at_ns);
-"""
+_PUT_SEGMENT = """
+INSERT INTO segments (camera, path, started_at_ns, ended_at_ns, size_bytes, codec, width_px, height_px)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO NOTHING"""
 
-_EVENT_COLUMNS = "id, camera, kind, started_at_ns, ended_at_ns, body"
-_SEGMENT_COLUMNS = ", ".join(field.name for field in fields(Segment))
-
-
-@dataclass(frozen=True)
-class Reconciled:
-    """What a start-up found out of step, and has put right."""
-
-    inserted: int
-    dropped: int
-    deletions_finished: int
+_PUT_EVENT = f"""
+INSERT INTO events ({_EVENT_COLUMNS}, told_at_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+    ended_at_ns = excluded.ended_at_ns, labels = excluded.labels, zones = excluded.zones, box = excluded.box,
+    score = excluded.score, snapshot = coalesce(excluded.snapshot, snapshot), why = excluded.why,
+    told_at_ns = excluded.told_at_ns
+WHERE ended_at_ns IS NULL OR excluded.ended_at_ns > ended_at_ns"""  # noqa: S608 - no value in it
 
 
 class Catalog:
-    """The catalog in the file ``path``, made at the first use. A context manager; may be used from several threads.
+    """The catalog at ``path``. Close it, or use it as a context manager. Thread-safe.
 
-    Raises:
-        CatalogError: it cannot be opened, is damaged, or was written by a later version.
+    Args:
+        read_only: open one that exists and change nothing, rather than make a missing or damaged one anew.
+
+    Raises (every method):
+        CatalogError: the file cannot be opened, read or written; names it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, read_only: bool = False, clock: Clock | None = None) -> None:
+        self.path = path
+        self._clock = clock or SystemClock()
         self._lock = threading.RLock()
-        with self._translated():
-            self._connection = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-        self._migrate()
+        self._owed: dict[str, Segment] = {}
+        self._connection = open_existing(path) if read_only else open_database(path, rebuild=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Catalog":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def close(self) -> None:
         """Idempotent."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     def add_segment(self, segment: Segment) -> None:
-        """A closed file that is on disk. Adding one again changes nothing but what was wrong."""
-        marks = ", ".join("?" * len(fields(Segment)))
-        self._execute(f"INSERT OR REPLACE INTO segments ({_SEGMENT_COLUMNS}) VALUES ({marks})", astuple(segment))  # noqa: S608
+        """Insert a row; nothing happens where the path has one. A row that cannot be written now is written with the next."""
+        with self._lock:
+            self._owed[segment.path] = segment
+            with self._transaction():
+                self._connection.executemany(_PUT_SEGMENT, [_segment_row(owed) for owed in self._owed.values()])
+            self._owed.clear()
 
-    def segments(self, camera: CameraName | None = None, from_ns: int | None = None, to_ns: int | None = None) -> list[Segment]:
-        """Segments that overlap the span, oldest first; those that are being deleted are gone already."""
-        rows = self._execute(
-            f"SELECT {_SEGMENT_COLUMNS} FROM segments WHERE NOT deleting AND (?1 IS NULL OR camera = ?1)"  # noqa: S608
-            " AND started_at_ns < ?2 AND started_at_ns + duration_ns > ?3 ORDER BY started_at_ns, camera",
-            (camera, _NS_MAX if to_ns is None else to_ns, -1 if from_ns is None else from_ns),
-        )
-        return [Segment(*row) for row in rows]
+    def segments(
+        self, camera: CameraName | None = None, from_ns: int | None = None, to_ns: int | None = None
+    ) -> list[Segment]:
+        """Segments that share time with [from_ns, to_ns), by camera and time; those being deleted are not among them."""
+        conditions = {"camera = ?": camera, "ended_at_ns > ?": from_ns, "started_at_ns < ?": to_ns}
+        where, values = _where(conditions, "state = 'closed'")
+        query = f"SELECT {_SEGMENT_COLUMNS} FROM segments {where} ORDER BY camera, started_at_ns, path"  # noqa: S608
+        return [Segment(*row) for row in self._rows(query, values)]
 
-    def mark_deleting(self, paths: Iterable[str]) -> None:
-        """Say that these are about to be unlinked; what a crash leaves so is finished at the next start."""
-        self._execute_many("UPDATE segments SET deleting = 1 WHERE path = ?", ((path,) for path in paths))
+    def total_bytes(self) -> int:
+        """Bytes of all segments."""
+        total = self._rows("SELECT coalesce(sum(size_bytes), 0) FROM segments WHERE state = 'closed'")[0][0]
+        return int(total)
 
-    def drop(self, paths: Iterable[str]) -> None:
+    def mark_deleting(self, paths: Sequence[str]) -> None:
+        """Decide that these go. From now on :meth:`segments` does not list them."""
+        self._for_each("UPDATE segments SET state = 'deleting' WHERE path = ?", paths)
+
+    def deleting(self) -> list[str]:
+        """Paths that are marked; their files may or may not be gone."""
+        return [path for (path,) in self._rows("SELECT path FROM segments WHERE state = 'deleting' ORDER BY path")]
+
+    def drop(self, paths: Sequence[str]) -> None:
         """Forget segments whose files are gone."""
-        self._execute_many("DELETE FROM segments WHERE path = ?", ((path,) for path in paths))
+        self._for_each("DELETE FROM segments WHERE path = ?", paths)
 
-    def put_event(self, event: Event) -> bool:
-        """Record a state of an event; returns whether it was news. An event that has ended stays so."""
-        body = json.dumps({"labels": event.labels, "zones": event.zones, "box": event.box, "score": event.score,
-                           "model": event.model, "snapshot": event.snapshot, "why": event.why})  # fmt: skip
-        changed = self._execute(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET kind = excluded.kind,"
-            " ended_at_ns = excluded.ended_at_ns, body = excluded.body"
-            " WHERE events.ended_at_ns IS NULL AND (excluded.ended_at_ns IS NOT NULL OR excluded.body <> events.body)"
-            " RETURNING 1",
-            (event.id, event.camera, event.kind, event.started_at_ns, event.ended_at_ns, body),
-        )
-        return bool(changed)
-
-    def event(self, event_id: str) -> Event | None:
-        """The event of that id, in its last state."""
-        rows = self._execute(f"SELECT {_EVENT_COLUMNS} FROM events WHERE id = ?", (event_id,))  # noqa: S608
-        return _event(rows[0]) if rows else None
+    def put_event(self, event: Event) -> None:
+        """Insert an event, or replace an earlier version of it. An event that has ended stays so."""
+        with self._transaction():
+            self._connection.execute(_PUT_EVENT, (*_event_row(event), self._clock.now_ns()))
 
     def events(
         self,
@@ -135,111 +118,60 @@ class Catalog:
         from_ns: int | None = None,
         to_ns: int | None = None,
         limit: int | None = None,
-        *,
-        only_open: bool = False,
     ) -> list[Event]:
-        """Events that overlap the span, newest first, at most ``limit``. One that goes on has no end yet."""
-        rows = self._execute(
-            f"SELECT {_EVENT_COLUMNS} FROM events WHERE (?1 IS NULL OR camera = ?1)"  # noqa: S608
-            " AND (?2 IS NULL OR kind = ?2) AND started_at_ns < ?3 AND coalesce(ended_at_ns, ?5) >= ?4"
-            " AND (NOT ?7 OR ended_at_ns IS NULL) ORDER BY started_at_ns DESC, id LIMIT ?6",
-            (
-                camera, kind, _NS_MAX if to_ns is None else to_ns, -1 if from_ns is None else from_ns, _NS_MAX,
-                -1 if limit is None else limit, only_open,
-            ),
-        )  # fmt: skip
-        return [_event(row) for row in rows]
+        """Events that share time with [from_ns, to_ns), newest first. One that has not ended lasts until now."""
+        conditions = {
+            "camera = ?": camera,
+            "kind = ?": kind,
+            "(ended_at_ns IS NULL OR ended_at_ns >= ?)": from_ns,
+            "started_at_ns < ?": to_ns,
+        }
+        where, values = _where(conditions)
+        query = f"SELECT {_EVENT_COLUMNS} FROM events {where} ORDER BY started_at_ns DESC, id DESC LIMIT ?"  # noqa: S608
+        return [_event(row) for row in self._rows(query, [*values, -1 if limit is None else limit])]
+
+    def unended_events(self, camera: CameraName) -> list[tuple[Event, int]]:
+        """Events of the camera without an end, oldest first, and when each was last put (UTC nanoseconds)."""
+        query = f"SELECT {_EVENT_COLUMNS}, told_at_ns FROM events WHERE camera = ? AND ended_at_ns IS NULL ORDER BY id"  # noqa: S608
+        return [(_event(row[:-1]), row[-1]) for row in self._rows(query, [camera])]
 
     def segments_of(self, event: Event) -> list[Segment]:
-        """The footage of an event, as far as it is closed."""
-        return self.segments(event.camera, event.started_at_ns, event.ended_at_ns)
+        """Filed segments that show the event, oldest first. That of its last minute follows when it is closed."""
+        to_ns = None if event.ended_at_ns is None else event.ended_at_ns + 1
+        return self.segments(event.camera, event.started_at_ns, to_ns)
 
-    def reconcile(self, root: Path) -> Reconciled:
-        """Put right what a crash left: finish deletions, drop rows without files, insert files without rows."""
-        marked = [row[0] for row in self._execute("SELECT path FROM segments WHERE deleting", ())]
-        for path in marked:
-            (root / path).unlink(missing_ok=True)
-        self.drop(marked)
-        known = {segment.path for segment in self.segments()}
-        present = {path.relative_to(root).as_posix(): path for path in _closed_files(root)}
-        lost = known - present.keys()
-        self.drop(lost)
-        found = [segment for name in sorted(present.keys() - known) if (segment := _described(root, present[name]))]
-        for segment in found:
-            self.add_segment(segment)
-        if marked or lost or found:
-            log.info("catalog: %d rows inserted, %d dropped, %d deletions finished", len(found), len(lost), len(marked))
-        return Reconciled(len(found), len(lost), len(marked))
+    def reconcile(self, root: Path) -> None:
+        """Make rows and files agree after a crash: finish deletions, drop rows without files, describe files without rows.
 
-    def _migrate(self) -> None:
-        with self._lock, self._translated():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-                if version > _SCHEMA_VERSION:
-                    raise CatalogError(
-                        f"{self._path}: was written by a later raycctv (schema {version}, known {_SCHEMA_VERSION})"
-                    )
-                if version == 0:
-                    for statement in _SCHEMA.split(";"):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            finally:
-                self._connection.execute("COMMIT")
-
-    def _execute(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with self._lock, self._translated():
-            return self._connection.execute(statement, values).fetchall()
-
-    def _execute_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        with self._lock, self._translated():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.executemany(statement, rows)
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+        A damaged catalog is put aside and made anew from the files; its events remain in the event log.
+        """
         try:
-            yield
-        except sqlite3.Error as error:
-            raise CatalogError(f"{self._path}: {error}") from error
+            self._reconcile(root)
+        except NotACatalog:
+            self._replace()
+            self._reconcile(root)
 
+    def _reconcile(self, root: Path) -> None:
+        marked = self.deleting()
+        for path in marked:
+            with contextlib.suppress(FileNotFoundError):
+                (root / path).unlink()
+        self.drop(marked)
+        rows = {segment.path for segment in self.segments()}
+        files = {path.relative_to(root).as_posix(): camera for camera, path in filed_files(root)}
+        lost = sorted(rows - files.keys())
+        self.drop(lost)
+        found = 0
+        for path in sorted(files.keys() - rows):
+            found += self._describe(root, files[path], path)
+        if marked or lost or found:
+            log.info("%s: %d deletions finished, %d rows without a file dropped, %d files without a row described",
+                     self.path, len(marked), len(lost), found)  # fmt: skip
 
-def _event(row: tuple[Any, ...]) -> Event:
-    *head, body = row
-    values = json.loads(body)
-    values |= {"zones": tuple(values["zones"]), "box": tuple(values["box"])}
-    return Event(*head, **values)
-
-
-def _closed_files(root: Path) -> list[Path]:
-    return [path for path in root.glob("*/*/*.mp4") if path.parent.name not in (INCOMING, BROKEN)]
-
-
-def _described(root: Path, path: Path) -> Segment | None:
-    try:
-        return describe(root, path)
-    except RecordingError as error:
-        log.warning("catalog: left out: %s", error)
-        return None
-
-
-def remove_file(root: Path, path: str) -> None:
-    """Unlink a segment's file and wait until that is on disk; then its day folder, where that was the last.
-
-    Raises:
-        RecordingError: the disk does not let it go.
-    """
-    file = root / path
-    try:
-        file.unlink(missing_ok=True)
-        if file.parent.is_dir():
-            fsync(file.parent)
-            if not any(file.parent.iterdir()):
-                file.parent.rmdir()
-    except OSError as error:
-        raise RecordingError(f"{file}: cannot be deleted: {error.strerror}") from error
+    def _describe(self, root: Path, camera: CameraName, path: str) -> bool:
+        try:
+            self.add_segment(described(root, camera, root / path))
+        except Unplayable as error:
+            log.warning("%s: left out of the catalog: %s", self.path, error)
+            return False
+        return True

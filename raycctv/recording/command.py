@@ -1,54 +1,76 @@
-"""The recorder of one camera: ffmpeg's arguments. It copies packets into segments and depends on nothing but its source."""
+"""The command of a recorder: ffmpeg copies a stream into segments and decodes nothing."""
 
 import zlib
 from pathlib import Path
 
 import ffmpeg
 
-from raycctv.config.units import StreamUrl
-from raycctv.recording.segments import file_pattern
+from raycctv.config import Recording, StreamUrl
+from raycctv.recording.layout import STAMP_FORMAT, incoming_dir
 from raycctv.types import CameraName
 
-_TIMEOUT_US = 10_000_000
-"""Silence after which the recorder ends, to be started again: a connection that is half open says nothing for ever."""
+SILENCE_S = 10
+"""Silence after which a recorder gives up its connection and is started again."""
 
-_FRAGMENT_US = 1_000_000
-"""What a crash may cost: ffmpeg writes a fragment of this length as a whole."""
+_FRAGMENT_S = 1
+"""What a crash may cost: a fragment is written when it is complete."""
 
-_MOVFLAGS = "+frag_keyframe+empty_moov+default_base_moof"
-_PROBE_US, _PROBE_BYTES = 1_000_000, 500_000
+_PROBE_S = 1
+"""Time in which all streams of the input must have shown up. The packets read meanwhile are recorded. ffmpeg's default of
+5 s would keep that much footage in memory only, at every start."""
+
+_US_PER_S = 1_000_000
 
 
-def recorder_command(camera: CameraName, source: StreamUrl, folder: Path, segment_s: int) -> list[str]:
-    """ffmpeg's arguments to record ``source`` into ``folder``, in segments that begin at multiples of ``segment_s``.
+def record_command(camera: CameraName, source: StreamUrl, recording: Recording, *, transcode_audio: bool = False) -> list[str]:
+    """The argv of the camera's recorder; it must run with ``TZ=UTC``.
 
-    A camera's segments are staggered by a constant of its own, so that not every camera's file changes in the same second.
-    The arguments may hold the camera's password.
+    Segments are fragmented MP4, opened at the first keyframe after a multiple of ``segment_s`` (plus the camera's stagger)
+    on the clock, and written to the camera's incoming folder.
+
+    Args:
+        transcode_audio: make AAC of the sound, where it is in a form that MP4 cannot hold (G.711 of many cameras).
     """
-    stream = ffmpeg.input(source.reveal(), analyzeduration=_PROBE_US, probesize=_PROBE_BYTES, **_input_options(source))
-    recorded = stream.output(
-        str(folder / file_pattern(camera)),
-        map="0:v:0",
-        c="copy",
-        format="segment",
-        segment_time=segment_s,
+    pattern = incoming_dir(recording.root, camera) / f"{camera}_{STAMP_FORMAT}.mp4"
+    source_options = {"analyzeduration": _PROBE_S * _US_PER_S, "fpsprobesize": 0, **_protocol_options(source)}
+    stream = ffmpeg.input(source.reveal(), **source_options)
+    output = ffmpeg.output(
+        stream["v:0"],
+        stream["a?"],
+        _escaped(pattern.parent) + pattern.name,
+        **{"c:v": "copy", "c:a": "aac" if transcode_audio else "copy"},
+        f="segment",
+        segment_time=recording.segment_s,
         segment_atclocktime=1,
-        segment_clocktime_offset=stagger_s(camera, segment_s),
+        segment_clocktime_offset=stagger_s(camera, recording.segment_s),
         reset_timestamps=1,
         strftime=1,
         segment_format="mp4",
-        segment_format_options=f"movflags={_MOVFLAGS}:frag_duration={_FRAGMENT_US}:flush_packets=1",
-    ).global_args("-map", "0:a?", "-nostdin", "-hide_banner", "-loglevel", "error")
-    command: list[str] = ffmpeg.compile(recorded)
-    return command
+        segment_format_options=_fragmented(),
+    )
+    argv: list[str] = ffmpeg.compile(output.global_args("-nostdin", "-loglevel", "error"))
+    return argv
 
 
 def stagger_s(camera: CameraName, segment_s: int) -> int:
-    """Seconds by which the segments of ``camera`` begin after those at the clock's multiples: always the same for a name."""
+    """Seconds by which the camera cuts before the others, 0 to ``segment_s`` - 1; the same for ever for a name."""
     return zlib.crc32(camera.encode()) % segment_s
 
 
-def _input_options(source: StreamUrl) -> dict[str, object]:
+def _protocol_options(source: StreamUrl) -> dict[str, object]:
+    silence_us = SILENCE_S * _US_PER_S
     if source.scheme in ("rtsp", "rtsps"):
-        return {"rtsp_transport": "tcp", "timeout": _TIMEOUT_US}
-    return {"rw_timeout": _TIMEOUT_US, "rtmp_live": "live"}
+        return {"rtsp_transport": "tcp", "timeout": silence_us}  # a lost UDP packet is a torn picture for a whole GOP
+    return {"rtmp_live": "live", "rw_timeout": silence_us}
+
+
+def _fragmented() -> str:
+    """Options of the MP4 muxer. Without ``flush_packets`` ffmpeg holds back up to 256 KiB, which is many seconds of a small
+    stream. Source: ffmpeg 5.1, libavformat/file.c, ``min_packet_size``."""
+    flags = "+frag_keyframe+empty_moov+default_base_moof"
+    return f"movflags={flags}:frag_duration={_FRAGMENT_S * _US_PER_S}:flush_packets=1"
+
+
+def _escaped(folder: Path) -> str:
+    """A folder in a strftime pattern."""
+    return str(folder).replace("%", "%%") + "/"

@@ -1,0 +1,92 @@
+"""Where footage lies below the recording root::
+
+    catalog.sqlite3                                        what there is; rebuilt from the files when lost
+    <camera>/incoming/<camera>_<YYYYMMDDTHHMMSSZ>.mp4      being written, or closed and not yet filed
+    <camera>/<YYYY-MM-DD>/<camera>_<YYYYMMDDTHHMMSSZ>.mp4  filed; a second file of the same second ends in -1.mp4
+    <camera>/broken/                                       files without a frame, kept for whoever wants to know why
+    .run/                                                  pid files of recorders and relays
+
+Times are UTC and those at which the file was opened.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from raycctv.clock import NS_PER_S
+from raycctv.errors import RecordingError
+from raycctv.types import CameraName
+
+CATALOG_NAME = "catalog.sqlite3"
+RUN_DIR_NAME = ".run"
+INCOMING = "incoming"
+BROKEN = "broken"
+STAMP_FORMAT = "%Y%m%dT%H%M%SZ"
+
+_FILE_NAME = re.compile(r"(?P<camera>.+)_(?P<stamp>\d{8}T\d{6}Z)(?:-\d+)?\.mp4")
+_DAY_NAME = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def incoming_dir(root: Path, camera: CameraName) -> Path:
+    """The folder that the camera's recorder writes to."""
+    return root / camera / INCOMING
+
+
+def opened_at_ns(file_name: str) -> int | None:
+    """When the file of that name was opened, to the second (UTC nanoseconds); None where it is no segment's name."""
+    match = _FILE_NAME.fullmatch(file_name)
+    try:
+        return None if match is None else int(datetime.strptime(match["stamp"] + "+0000", STAMP_FORMAT + "%z").timestamp()) * NS_PER_S
+    except ValueError:  # 20241399T...: digits, but no date
+        return None
+
+
+def filed_path(root: Path, camera: CameraName, opened_ns: int) -> Path:
+    """A free path for a segment that was opened then."""
+    opened = datetime.fromtimestamp(opened_ns // NS_PER_S, UTC)
+    return free_path(root / camera / f"{opened:%Y-%m-%d}" / f"{camera}_{opened:{STAMP_FORMAT}}.mp4")
+
+
+def free_path(path: Path, first: int = 0) -> Path:
+    """The first of ``path`` (0), ``path`` with ``-1``, ``-2``, ... before its ending that does not exist yet."""
+    for number in itertools.count(first):
+        free = path.with_stem(f"{path.stem}-{number}") if number else path
+        if not free.exists():
+            return free
+    raise AssertionError("there are infinitely many numbers")
+
+
+def filed_files(root: Path) -> Iterator[tuple[CameraName, Path]]:
+    """Every filed segment on disk, in no particular order."""
+    for day in root.glob("*/*"):
+        if _DAY_NAME.fullmatch(day.name) and day.is_dir():
+            for path in day.glob("*.mp4"):
+                if opened_at_ns(path.name) is not None:
+                    yield CameraName(day.parent.name), path
+
+
+def make_dir(folder: Path) -> None:
+    """Make a folder and those above it, and see to it that something can be written there.
+
+    Raises:
+        RecordingError: it cannot be; names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RecordingError(f"{folder}: cannot be written: {error.strerror}; choose another recording.root") from error
+
+
+def fsync(path: Path) -> None:
+    """Force a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,164 @@
+"""The tables of the catalog, and how a file becomes a catalog.
+
+Version 1. ``state`` of a segment is ``closed``, or ``deleting`` from the decision to delete it until its file is gone.
+``ended_at_ns`` of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are JSON. ``told_at_ns`` is when the
+event was last put, by the wall clock.
+"""
+
+import contextlib
+import fcntl
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from raycctv.errors import CatalogError
+from raycctv.recording.layout import free_path
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE segments (
+    path TEXT PRIMARY KEY,
+    camera TEXT NOT NULL,
+    started_at_ns INTEGER NOT NULL,
+    ended_at_ns INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    codec TEXT NOT NULL,
+    width_px INTEGER NOT NULL,
+    height_px INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'closed' CHECK (state IN ('closed', 'deleting'))
+) STRICT;
+CREATE INDEX segments_by_camera ON segments (camera, ended_at_ns);
+CREATE INDEX segments_by_time ON segments (ended_at_ns);
+CREATE INDEX segments_deleting ON segments (state) WHERE state = 'deleting';
+CREATE TABLE events (
+    id TEXT PRIMARY KEY,
+    camera TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    started_at_ns INTEGER NOT NULL,
+    ended_at_ns INTEGER,
+    labels TEXT NOT NULL,
+    zones TEXT NOT NULL,
+    box TEXT NOT NULL,
+    score REAL NOT NULL,
+    model TEXT,
+    snapshot TEXT,
+    why TEXT NOT NULL,
+    told_at_ns INTEGER NOT NULL
+) STRICT;
+CREATE INDEX events_by_time ON events (started_at_ns);
+CREATE INDEX events_by_camera ON events (camera, started_at_ns);
+"""
+
+_BUSY_S = 10.0
+"""Time for which a writer waits for another; a write takes milliseconds."""
+
+_WAL_TRIES_S = 0.02
+
+
+class NotACatalog(CatalogError):
+    """The file is no SQLite database, or a damaged one."""
+
+
+def open_database(path: Path, *, rebuild: bool) -> sqlite3.Connection:
+    """A connection to the catalog at ``path``, which is made where it is missing.
+
+    Args:
+        rebuild: put a file that is no database aside and begin an empty one, instead of failing.
+
+    Raises:
+        NotACatalog: damaged, and ``rebuild`` is off.
+        CatalogError: cannot be opened, or was written by another version.
+    """
+    with _translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _creation_lock(path):
+            try:
+                return _opened(path)
+            except sqlite3.DatabaseError as error:
+                if not (rebuild and is_damage(error)):
+                    raise
+            put_aside(path)
+            return _opened(path)
+
+
+def open_existing(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, to a catalog that exists; it changes nothing.
+
+    Raises:
+        CatalogError: there is none, it is damaged, or was written by another version.
+    """
+    if not path.is_file():
+        raise CatalogError(f"{path}: there is no catalog; is this a recording folder?")
+    with _translated(path):
+        connection = _connected(f"{path.resolve().as_uri()}?mode=ro")
+        _check_version(connection)
+        return connection
+
+
+def put_aside(path: Path) -> Path:
+    """Rename a damaged database with its journals; returns where it is now."""
+    damaged = free_path(path.with_name(f"{path.name}.damaged"))
+    for ending in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + ending).rename(damaged.with_name(damaged.name + ending))
+    log.error("%s: is damaged; put aside as %s, a new catalog is made from the files", path, damaged.name)
+    return damaged
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file itself is wrong. Source: sqlite.org/rescode.html."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def as_catalog_error(path: Path, error: sqlite3.Error | OSError) -> CatalogError:
+    """What SQLite or the file system says, as ours."""
+    if isinstance(error, OSError):
+        return CatalogError(f"{path}: cannot be opened: {error.strerror}")
+    if is_damage(error):
+        return NotACatalog(f"{path}: is damaged: {error}; restart raycctv, which makes it anew from the files")
+    return CatalogError(f"{path}: {error}")
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise as_catalog_error(path, error) from error
+
+
+@contextlib.contextmanager
+def _creation_lock(path: Path) -> Iterator[None]:
+    """One process at a time makes, migrates or replaces the file."""
+    with path.with_name(f"{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = _connected(path.resolve().as_uri())
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        _check_version(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connected(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def _check_version(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != VERSION:
+        raise CatalogError(f"the catalog is of version {version}, this raycctv needs {VERSION}; install the raycctv that wrote it")

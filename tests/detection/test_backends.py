@@ -1,0 +1,99 @@
+"""One contract over every backend."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import skimage.data
+
+from raycctv.detection.backends import BACKENDS, Backend, open_backend
+from raycctv.detection.boxes import iou, letterbox
+from raycctv.detection.labels import CLASS_IDS, LABELS
+from raycctv.errors import DetectorError, WeightsMissing
+
+MODEL = "ssdlite_mobilenet_v2"
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def backend(request: pytest.FixtureRequest, weights: Path) -> Iterator[Backend]:
+    with open_backend(MODEL, request.param, threads=2) as opened:
+        yield opened
+
+
+def picture(name: str, size_px: int = 300) -> npt.NDArray[np.uint8]:
+    square, _ = letterbox(np.ascontiguousarray(getattr(skimage.data, name)()[..., :3]), size_px)
+    return square
+
+
+@pytest.mark.parametrize(("name", "label"), [("astronaut", "person"), ("chelsea", "cat"), ("coffee", "cup")])
+def test_backend_names_what_is_on_a_picture(backend: Backend, name: str, label: str) -> None:
+    (found,) = backend.infer(picture(name)[None])
+    assert LABELS[int(found.class_id[0])] == label
+    assert found.score[0] > 0.6
+
+
+def test_backend_answers_each_picture_of_a_batch_as_alone(backend: Backend) -> None:
+    pictures = np.stack([picture(name) for name in ("astronaut", "chelsea", "coffee")])
+    together = backend.infer(pictures)
+    for alone, found in zip([backend.infer(one[None])[0] for one in pictures], together, strict=True):
+        assert np.allclose(alone.xyxy, found.xyxy, atol=0.5)
+        assert np.allclose(alone.score, found.score, atol=1e-3)
+
+
+def test_backend_gives_boxes_in_the_pixels_of_the_picture_it_was_given(backend: Backend) -> None:
+    small, large = backend.infer(picture("chelsea", 300)[None])[0], backend.infer(picture("chelsea", 450)[None])[0]
+    assert iou(small.xyxy[:1] * 1.5, large.xyxy[:1])[0, 0] > 0.9
+
+
+def test_backend_of_no_pictures_says_nothing(backend: Backend) -> None:
+    assert backend.infer(np.zeros((0, 300, 300, 3), np.uint8)) == []
+
+
+@pytest.mark.parametrize("shape", [(300, 300, 3), (1, 300, 200, 3), (1, 3, 300, 300)])
+def test_backend_refuses_what_is_no_picture(backend: Backend, shape: tuple[int, ...]) -> None:
+    with pytest.raises(DetectorError, match=r"expected square RGB pictures uint8 \(N, S, S, 3\)"):
+        backend.infer(np.zeros(shape, np.uint8))
+
+
+def test_backend_refuses_floats(backend: Backend) -> None:
+    with pytest.raises(DetectorError, match="float64"):
+        backend.infer(np.zeros((1, 300, 300, 3)))  # type: ignore[arg-type]  # what the test is about
+
+
+def test_backends_agree(weights: Path) -> None:
+    with open_backend(MODEL, "torch", threads=2) as torch, open_backend(MODEL, "openvino", threads=2) as openvino:
+        for name in ("astronaut", "chelsea", "coffee", "rocket", "cat"):
+            expected, found = torch.infer(picture(name)[None])[0], openvino.infer(picture(name)[None])[0]
+            assert found.class_id.tolist() == expected.class_id.tolist()
+            assert np.allclose(found.xyxy, expected.xyxy, atol=0.5)
+            assert np.allclose(found.score, expected.score, atol=2e-3)
+
+
+def test_openvino_process_does_not_import_torch(weights: Path) -> None:
+    code = (
+        "import sys, numpy as np; from raycctv.detection.backends import open_backend;"
+        f"open_backend({MODEL!r}, 'openvino').infer(np.zeros((1, 300, 300, 3), np.uint8));"
+        "sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_open_backend_without_weights_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match=f"raycctv models install {MODEL}"):
+        open_backend(MODEL, "openvino", models_dir=tmp_path)
+
+
+def test_open_backend_names_what_it_knows(weights: Path) -> None:
+    with pytest.raises(DetectorError, match=r"no model is called 'yolo'.*ssdlite_mobilenet_v2"):
+        open_backend("yolo")
+    with pytest.raises(DetectorError, match=r"no backend is called 'tpu'.*openvino"):
+        open_backend(MODEL, "tpu")
+
+
+def test_labels_are_cocos() -> None:
+    assert len(LABELS) == 80
+    assert (CLASS_IDS["person"], CLASS_IDS["cat"], CLASS_IDS["toothbrush"]) == (1, 17, 90)
