@@ -89,7 +89,7 @@ class Motion(Section):
     width_px: int = Field(320, ge=64, le=1920, description="width at which frames are compared; smaller is cheaper and blinder")
     min_area: Fraction = Field(0.0006, description="smallest region that counts, as a share of the picture")
     sensitivity: float = Field(1.0, gt=0, le=10, description="1 is normal; 2 sees changes half as large above the noise")
-    background_s: DurationS = Field(8.0, gt=0, description="time constant after which a standing change becomes background")
+    background_s: DurationS = Field(10.0, gt=0, description="time constant after which a standing change becomes background")
     start_frames: int = Field(2, ge=1, description="frames with motion before motion starts")
     stop_s: DurationS = Field(2.0, gt=0, description="stillness after which motion has ended")
     lighting_fraction: Fraction = Field(0.45, description="share of the picture that must change at once to be a light switch")

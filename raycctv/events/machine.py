@@ -157,7 +157,7 @@ class EventMachine:
             rule is not None
             and track.views >= rule.min_views
             and track.scores[track.label] >= rule.min_score
-            and track.moving_views >= _MOVING_VIEWS_MIN
+            and track.moving_run >= _MOVING_VIEWS_MIN
             and track.travelled >= _TRAVEL_MIN
             and (not rule.zones or bool(set(rule.zones) & set(visit.zones)))
         )
@@ -201,7 +201,7 @@ class EventMachine:
             why=(
                 f"{track.label} in {track.views} views over {(track.last.at_ns - track.first.at_ns) / NS_PER_S:.1f} s, "
                 f"{track.moving_views} of them moving; best score {track.scores[track.label]:.2f}; "
-                f"went {track.travelled:.1f} times its size"
+                f"went {track.farthest:.1f} times its size"
             ),
         )
         return Change(event, track.id)

@@ -26,6 +26,11 @@ second after its last view; less sooner."""
 
 _SPEED_SMOOTHING = 0.5
 
+_MOVING_SHARE = 0.25
+"""Share of its box that must lie in one moving region for an object to move in a view: its legs are enough."""
+
+_STILL_VIEWS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -44,7 +49,13 @@ class View:
 
 @dataclass
 class Track:
-    """One object, over all its views."""
+    """One object, over all its views.
+
+    Attributes:
+        moving_run: views in which it moved since it last stood still.
+        travelled: how far it has gone since then, over its own size.
+        farthest: the same at its best.
+    """
 
     id: int
     first: View
@@ -53,13 +64,17 @@ class Track:
     views: int = 1
     scores: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     votes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    travelled: float = 0.0
     moving_views: int = 0
+    moving_run: int = 0
+    travelled: float = 0.0
+    farthest: float = 0.0
+    _stood: Box = (0.0, 0.0, 0.0, 0.0)
+    _still_run: int = 0
     _velocity: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def begun(cls, track_id: int, view: View) -> "Track":
-        track = cls(track_id, view, view, view, views=0)
+        track = cls(track_id, view, view, view, views=0, _stood=view.box)
         track._count(view)
         return track
 
@@ -91,10 +106,22 @@ class Track:
 
     def _count(self, view: View) -> None:
         self.views += 1
-        self.moving_views += view.moving >= 0.25
+        self._follow_movement(view)
         self.votes[view.label] += view.score
         self.scores[view.label] = max(self.scores[view.label], view.score)
-        self.travelled = max(self.travelled, _displacement(self.first.box, view.box))
+
+    def _follow_movement(self, view: View) -> None:
+        """How far it has gone since it last stood still: two views in a row without motion are standing still."""
+        if view.moving >= _MOVING_SHARE:
+            self.moving_views += 1
+            self.moving_run += 1
+            self._still_run = 0
+            self.travelled = max(self.travelled, _displacement(self._stood, view.box))
+            self.farthest = max(self.farthest, self.travelled)
+            return
+        self._still_run += 1
+        if self._still_run >= _STILL_VIEWS:
+            self._stood, self.moving_run, self.travelled = view.box, 0, 0.0
 
 
 class Tracker:
@@ -185,8 +212,13 @@ def _displacement(a: Box, b: Box) -> float:
     size = max(a[2] - a[0], a[3] - a[1], 1.0)
     along_x = min(abs(b[0] - a[0]), abs(b[2] - a[2])) if (b[0] - a[0]) * (b[2] - a[2]) > 0 else 0.0
     along_y = min(abs(b[1] - a[1]), abs(b[3] - a[3])) if (b[1] - a[1]) * (b[3] - a[3]) > 0 else 0.0
-    grown = abs((b[2] - b[0]) * (b[3] - b[1]) / max((a[2] - a[0]) * (a[3] - a[1]), 1.0) - 1.0)
-    return max(along_x / size, along_y / size, grown / 4)
+    scale = np.sqrt(_area(b) / _area(a))
+    grown = float(max(scale, 1 / scale) - 1.0)  # something that comes straight at the camera grows
+    return max(along_x / size, along_y / size, grown / 2)
+
+
+def _area(box: Box) -> float:
+    return max((box[2] - box[0]) * (box[3] - box[1]), 1.0)
 
 
 def _group(label: str) -> tuple[str, ...]:

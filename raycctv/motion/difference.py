@@ -6,8 +6,8 @@ by more than its own usual noise; regions of changed pixels become boxes. Four t
 - the threshold of a pixel follows its own noise, so that sensor noise, rain and swaying leaves raise it where they are;
 - the median difference of the whole picture is taken out first, so that slow light and auto exposure move nothing;
 - a change of most of the picture at once is light, not an object: the background starts anew;
-- a changed pixel that no longer changes from frame to frame (a parked car, the ghost of one that left) is taken into the
-  background with the normal time constant, a pixel that still changes only slowly.
+- a region that no longer changes from frame to frame (a parked car, the ghost of one that left) does not move; its pixels
+  are taken into the background with the normal time constant, those that still change only slowly.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,10 @@ _THRESHOLD_MIN = 10.0
 _NOISE_S = 10.0
 """Time constant of a pixel's noise."""
 
+_NOISE_OUTLIER = 2.0
+"""A difference counts as at most so many times the noise, so that what passes now and then raises it little, while what
+sways all the time raises it without end."""
+
 _START_NOISE = 4.0
 """Grey levels of noise that a pixel is given before it is known."""
 
@@ -41,6 +45,10 @@ _FOREGROUND_SLOWER = 8.0
 
 _STILL_LEVELS = 6.0
 """A pixel that changes less than this from one frame to the next stands still."""
+
+_ACTIVE_S, _ACTIVE_MIN, _ACTIVE_SHARE = 0.5, 0.3, 0.08
+"""A region moves while this share of its changed pixels differed from the frame before within the last 0.6 s (the time in
+which exp(-t / 0.5 s) falls to 0.3). The ghost of an object that has left does not; nor does a car that has parked."""
 
 _LIGHT_STEP = 12.0
 """Grey levels by which the median of the picture jumps from one frame to the next when a light is switched: auto exposure
@@ -57,12 +65,13 @@ class _Background:
     mean: Floats
     noise: Floats
     previous: Floats
+    activity: Floats
     at_ns: int
     offset: float = 0.0
 
     @classmethod
     def seen(cls, small: Floats, at_ns: int) -> "_Background":
-        return cls(small.copy(), np.full_like(small, _START_NOISE), small, at_ns)
+        return cls(small.copy(), np.full_like(small, _START_NOISE), small, np.zeros_like(small), at_ns)
 
 
 class MotionDetector:
@@ -98,8 +107,7 @@ class MotionDetector:
             self.mask = np.zeros_like(changed)
             return MotionResult(score, _no_boxes(), lighting_change=True)
         self._learn(small, difference, changed, frame.captured_at_ns)
-        self.mask = changed
-        return MotionResult(score, self._boxes(changed, frame), lighting_change=False)
+        return MotionResult(score, self._moving(changed, frame), lighting_change=False)
 
     def _small(self, luma: Luma) -> Floats:
         height, width = luma.shape
@@ -136,28 +144,36 @@ class MotionDetector:
         assert background is not None
         elapsed_s = max(0.0, (at_ns - background.at_ns) / NS_PER_S)
         rate = min(1.0, elapsed_s / self._settings.background_s)
-        moving = (changed > 0) & (cv2.absdiff(small, background.previous) > _STILL_LEVELS)
+        active = cv2.absdiff(small, background.previous) > _STILL_LEVELS
+        background.activity *= np.float32(np.exp(-elapsed_s / _ACTIVE_S))
+        background.activity[active] = 1.0
+        moving = (changed > 0) & active
         weight = np.where(moving, np.float32(rate / _FOREGROUND_SLOWER), np.float32(rate))
         background.mean += weight * (small - background.mean)
-        background.noise += np.float32(min(1.0, elapsed_s / _NOISE_S)) * (difference - background.noise)
+        seen = np.minimum(difference, background.noise * _NOISE_OUTLIER)
+        background.noise += np.float32(min(1.0, elapsed_s / _NOISE_S)) * (seen - background.noise)
         background.previous = small
         background.at_ns = at_ns
 
-    def _boxes(self, changed: Mask, frame: Frame) -> Boxes:
+    def _moving(self, changed: Mask, frame: Frame) -> Boxes:
+        """Boxes of the regions that are large enough and move now; also leaves just these in :attr:`mask`."""
+        assert self._background is not None
         height, width = changed.shape
-        joined = cv2.dilate(changed, _JOIN)
-        least_px = self._settings.min_area * height * width
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-        if count == 1:
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(changed, _JOIN), connectivity=8)
+        owners = np.where(changed > 0, labels, 0)
+        inside = np.bincount(owners.ravel(), minlength=count)
+        active = np.bincount(owners[self._background.activity > _ACTIVE_MIN], minlength=count)
+        counts = (inside >= self._settings.min_area * height * width) & (active >= _ACTIVE_SHARE * inside)
+        counts[0] = False
+        self.mask = (counts[owners] * np.uint8(255)).astype(np.uint8)
+        kept = np.flatnonzero(counts)
+        if len(kept) == 0:
             return _no_boxes()
-        inside = np.bincount(labels[changed > 0], minlength=count)
-        kept = [i for i in range(1, count) if inside[i] >= least_px]
         margin = _JOIN.shape[0] // 2
-        left, top, w, h = (stats[kept, i].astype(np.float32) for i in range(4))
+        left, top, w, h = stats[kept, :4].T.astype(np.float32)
         small = np.stack([left + margin, top + margin, left + w - margin, top + h - margin], axis=1)
-        small = np.clip(small, 0, [width, height, width, height])
         scale = np.array([frame.width_px / width, frame.height_px / height] * 2, np.float32)
-        boxes: Boxes = (small * scale).astype(np.float32)
+        boxes: Boxes = (np.clip(small, 0, [width, height, width, height]) * scale).astype(np.float32)
         return boxes
 
 

@@ -86,8 +86,9 @@ def encode(
         stream: Any = container.add_stream(codec, rate=fps, options=_coding(gop))
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, fps)
-        for picture in frames:
-            stream.height, stream.width = picture.shape[:2]
+        for index, picture in enumerate(frames):
+            if index == 0:
+                stream.height, stream.width = picture.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode(None))
 
