@@ -34,7 +34,8 @@ _LICENCE = "package/LICENSE"
 
 _CHECK_PICTURE = Path(__file__).with_name("check.jpg")
 """The astronaut Eileen Collins, 300 x 300. Source: NASA (public domain), by way of scikit-image's ``astronaut``."""
-_CHECK_LABEL, _CHECK_SCORE = 1, 0.55
+_CHECK_LABEL, _CHECK_SCORE = 1, 0.52
+"""SSDLite-MobileNetV2 says person with 0.548; a network of zeros says everything with exactly 0.5."""
 _CHECK_BOX, _CHECK_IOU = np.array([[11, 8, 224, 298]], np.float32), 0.7
 
 _NPM_TIMEOUT_S = 300
