@@ -3,23 +3,27 @@
 ``python -m raycctv.rtmp.config`` prints the deployment's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+
+from raycctv.errors import ServerError
 
 APPLICATION = "live"
 """Streams are ``rtmp://host/live/NAME``."""
 
 _MODULE_NAME = "ngx_rtmp_module.so"
-_MODULE_FOLDERS = (Path("/usr/lib/nginx/modules"), Path("/usr/lib64/nginx/modules"), Path("/usr/share/nginx/modules"))
+MODULE_FOLDERS = (Path("/usr/lib/nginx/modules"), Path("/usr/lib64/nginx/modules"), Path("/usr/share/nginx/modules"))
 
+# What the comments promise of a stream, tests/rtmp/test_server.py holds against the real server.
 _TEMPLATE = Template("""\
 # nginx-rtmp for raycctv. Written by raycctv.rtmp.config; change it there.
 load_module $module;
-$user_line
+$process
 daemon off;
 worker_processes 1;  # streams live in one worker's memory; a second would not see them
-pid $folder/nginx.pid;
+pid $pid;
 error_log $error_log warn;
 
 events {
@@ -27,22 +31,24 @@ events {
 }
 
 rtmp {
+    access_log off;  # its default is a folder that only root may write
     server {
         listen $address:$rtmp_port;
-        chunk_size 8192;       # large video chunks in few pieces
-        timeout 15s;           # a peer that takes nothing for so long is gone
-        ping 5s;               # ask a silent peer whether it is there ...
-        ping_timeout 5s;       # ... and drop it when it does not answer
+        chunk_size 8192;       # a frame in few pieces
+        ping 5s;               # keeps a waiting player's socket from looking dead: recorders give up after 10 s of silence
+        ping_timeout 30s;      # a recorder that waits for a slow disk is not cut off, its packets wait ...
+        out_queue 1024;        # ... here: 60 s of 15 pictures a second; the default of 256 would throw the rest away
+        timeout 30s;           # a peer that takes nothing for so long is gone
 
         application $application {
             live on;
             record off;
             meta copy;         # the camera's own metadata, unchanged
-            wait_key on;       # a player begins with a keyframe
-            wait_video on;
             idle_streams on;   # a player may come before its camera, and waits
-            publish_notify on; # and is told when the camera leaves, so that it ends and begins anew with fresh headers
-            drop_idle_publisher 10s;  # a frozen camera gives its name free for its own return
+            wait_key on;       # a player begins with a keyframe
+            wait_video on;     # and not with sound, or it takes the stream for one without video
+            publish_notify on; # a player is told when the camera leaves: it ends, and begins anew with fresh headers
+            drop_idle_publisher 10s;  # a camera that hangs gives its name free for its own return
 $access
         }
     }
@@ -50,17 +56,18 @@ $access
 
 http {
     access_log off;
-    client_body_temp_path $folder/body;
-    proxy_temp_path $folder/proxy;
-    fastcgi_temp_path $folder/fastcgi;
-    uwsgi_temp_path $folder/uwsgi;
-    scgi_temp_path $folder/scgi;
+    client_body_temp_path $temporary_body;
+    proxy_temp_path $temporary_proxy;
+    fastcgi_temp_path $temporary_fastcgi;
+    uwsgi_temp_path $temporary_uwsgi;
+    scgi_temp_path $temporary_scgi;
 
     server {
         listen $http_address:$http_port;
 
         location = /stat {
             rtmp_stat all;
+$http_access
         }
     }
 }
@@ -74,10 +81,12 @@ class RtmpSettings:
     Attributes:
         folder: for nginx's pid file and temporary files; written by whoever runs nginx.
         error_log: a file, or ``stderr``.
-        address: that RTMP listens on.
-        http_address: that statistics are served on.
-        allow: networks that may publish and play; none allows whoever reaches the address.
-        user: that nginx's worker runs as; needed only where nginx is started by root.
+        module: path of nginx's RTMP module.
+        address, http_address: that RTMP and statistics listen on.
+        allow: networks that may publish, play and read statistics; nobody else may.
+        single_process: no master beside the worker, so that nothing is left when nginx is killed; for a server with an
+            owner. A deployment has the master, which starts a worker anew that crashed.
+        as_root: nginx is started by root; without being told so it would give its files to another user.
     """
 
     folder: str
@@ -87,43 +96,63 @@ class RtmpSettings:
     module: str
     address: str = "127.0.0.1"
     http_address: str = "127.0.0.1"
-    allow: tuple[str, ...] = ()
-    user: str | None = None
+    allow: tuple[str, ...] = ("127.0.0.1",)
+    single_process: bool = True
+    as_root: bool = False
 
 
 DEPLOYMENT = RtmpSettings(
-    folder="/var/run/raycctv-rtmp",
+    folder="/tmp",  # noqa: S108 - of a container: the one folder that every image has and every user may write
     error_log="stderr",
     rtmp_port=1935,
     http_port=8080,
-    module="modules/ngx_rtmp_module.so",
+    module="/usr/lib/nginx/modules/ngx_rtmp_module.so",
     address="0.0.0.0",  # noqa: S104 - inside a container; its port is published on loopback unless asked otherwise
+    http_address="0.0.0.0",  # noqa: S104
     allow=("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),
+    single_process=False,
 )
-"""The server of ``deploy/``: the same behaviour, reached from cameras' networks only."""
+"""The server of ``deploy/``: the same behaviour, reached from private networks only."""
 
 
 def render(settings: RtmpSettings) -> str:
     """nginx's configuration."""
+    process = ["user root;"] if settings.as_root else []
+    process += ["master_process off;  # nothing is left of it when it is killed"] if settings.single_process else []
+    folder = Path(settings.folder)
     return _TEMPLATE.substitute(
         vars(settings),
         application=APPLICATION,
-        user_line=f"user {settings.user};" if settings.user else "# user: whoever starts it",
-        access=_access(settings.allow),
+        process="\n".join(process) or "# user: whoever starts it",
+        module=_quoted(settings.module),
+        pid=_quoted(folder / "nginx.pid"),
+        error_log=_quoted(settings.error_log),
+        access="\n".join(_rules(settings.allow, "publish ") + _rules(settings.allow, "play ")),
+        http_access="\n".join(_rules(settings.allow)),
+        **{f"temporary_{name}": _quoted(folder / name) for name in ("body", "proxy", "fastcgi", "uwsgi", "scgi")},
     )
 
 
-def find_module() -> Path | None:
-    """The RTMP module of the installed nginx, or None."""
-    return next((folder / _MODULE_NAME for folder in _MODULE_FOLDERS if (folder / _MODULE_NAME).is_file()), None)
+def find_module(folders: Sequence[Path] = MODULE_FOLDERS) -> Path:
+    """The RTMP module of the installed nginx.
+
+    Raises:
+        ServerError: it is not installed; says how to install it.
+    """
+    found = next((folder / _MODULE_NAME for folder in folders if (folder / _MODULE_NAME).is_file()), None)
+    if found is None:
+        raise ServerError("nginx's RTMP module is not installed; on Debian and Ubuntu: apt install libnginx-mod-rtmp")
+    return found
 
 
-def _access(allow: tuple[str, ...]) -> str:
-    if not allow:
-        return ""
-    rules = [f"            allow {action} {network};" for action in ("publish", "play") for network in allow]
-    denials = [f"            deny {action} all;" for action in ("publish", "play")]
-    return "\n".join(["", *rules, *denials])
+def _quoted(path: str | Path) -> str:
+    """A path as one word of nginx's language: folders may have spaces, quotes and braces in their names."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _rules(allow: tuple[str, ...], action: str = "") -> list[str]:
+    return [f"            {rule};" for rule in (*(f"allow {action}{network}" for network in allow), f"deny {action}all")]
 
 
 if __name__ == "__main__":
