@@ -61,5 +61,5 @@ def main() -> None:
 
 
 def _fail(error: RaycctvError, status: int) -> None:
-    stderr.print(f"error: {redact(str(error))}", style="red", markup=False)
+    stderr.print(f"error: {redact(str(error))}", style="red", markup=False, soft_wrap=True)
     sys.exit(status)

@@ -53,6 +53,9 @@ def list_models(
     else:
         columns = ["model", "state", "size_bytes", "licence", "source", "path"]
         print_table("Models", columns, [[row[column] for column in columns] for row in rows])
+        for row in rows:
+            if row["problem"]:
+                stderr.print(f"error: {row['problem']}", style="red", markup=False, soft_wrap=True)
     if any(row["state"] == "damaged" for row in rows):
         raise typer.Exit(1)
 
@@ -61,15 +64,14 @@ def _row(name: str, verify: bool) -> dict[str, Any]:
     from raycctv.detection import models
     from raycctv.errors import WeightsMissing
 
-    row: dict[str, Any] = {"model": name, "state": "installed", "size_bytes": 0, "path": ""}
-    row |= {"licence": models.MODELS[name].licence, "source": models.MODELS[name].source}
+    model, place = models.MODELS[name], models.models_dir() / name
+    row: dict[str, Any] = {"model": name, "state": "installed", "size_bytes": 0, "path": str(place), "problem": ""}
+    row |= {"licence": model.licence, "source": model.source}
     try:
-        place = models.locate(name)
-        if verify:
-            models.verify(name)
+        models.verify(name) if verify else models.locate(name)
     except WeightsMissing:
-        return {**row, "state": "not installed"}
+        return {**row, "state": "not installed", "path": ""}
     except WeightsError as error:
-        return {**row, "state": "damaged", "path": str(error)}
+        return {**row, "state": "damaged", "problem": str(error)}
     files = models.manifest(place)["files"].values()
-    return {**row, "path": str(place), "size_bytes": sum(file["size_bytes"] for file in files)}
+    return {**row, "size_bytes": sum(file["size_bytes"] for file in files)}
