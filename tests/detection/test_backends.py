@@ -1,5 +1,6 @@
 """One contract over every backend."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import skimage.data
+import torch
 
-from raycctv.detection.backends import BACKENDS, Backend, open_backend
+from raycctv.detection.backends import BACKENDS, Backend, fastest, load_backend, open_backend
 from raycctv.detection.boxes import iou, letterbox
 from raycctv.detection.labels import CLASS_IDS, LABELS
-from raycctv.errors import DetectorError, WeightsMissing
+from raycctv.detection.models import ANCHORS_FILE, OPENVINO_FILE, TORCH_FILE
+from raycctv.errors import DetectorError, WeightsCorrupt, WeightsMissing
 
 MODEL = "ssdlite_mobilenet_v2"
 
@@ -64,19 +67,55 @@ def test_backend_refuses_floats(backend: Backend) -> None:
         backend.infer(np.zeros((1, 300, 300, 3)))  # type: ignore[arg-type]  # what the test is about
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+def test_backend_that_is_closed_says_so(name: str, weights: Path) -> None:
+    opened = open_backend(MODEL, name)
+    opened.close()
+    opened.close()
+    with pytest.raises(DetectorError, match=f"{MODEL} on {name} is closed"):
+        opened.infer(np.zeros((1, 300, 300, 3), np.uint8))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_backend_says_that_it_cannot_run_a_network(name: str, weights: Path, tmp_path: Path) -> None:
+    (tmp_path / ANCHORS_FILE).write_bytes((weights / ANCHORS_FILE).read_bytes())
+    (tmp_path / OPENVINO_FILE).write_text("<net/>")
+    torch.save({}, tmp_path / TORCH_FILE)
+    with pytest.raises(DetectorError, match=f"^{name} cannot run {MODEL}: [^\n]+$"):
+        load_backend(MODEL, name, tmp_path, threads=1, min_score=0.3)
+
+
+def test_open_backend_sees_a_flipped_bit_in_a_weight(weights: Path, tmp_path: Path) -> None:
+    place = tmp_path / MODEL
+    shutil.copytree(weights, place)
+    with (place / "openvino.bin").open("r+b") as file:
+        file.seek(1_000_000)
+        (byte,) = file.read(1)
+        file.seek(1_000_000)
+        file.write(bytes([byte ^ 1]))
+    with pytest.raises(WeightsCorrupt, match=r"openvino\.bin has changed"):
+        open_backend(MODEL, "openvino", models_dir=tmp_path)
+
+
+def test_fastest_backend_is_openvino_unless_torch_has_a_gpu(tmp_path: Path) -> None:
+    assert fastest(nvidia_device=tmp_path / "absent") == "openvino"
+    assert fastest(nvidia_device=tmp_path) == ("torch" if torch.cuda.is_available() else "openvino")
+
+
 def test_backends_agree(weights: Path) -> None:
-    with open_backend(MODEL, "torch", threads=2) as torch, open_backend(MODEL, "openvino", threads=2) as openvino:
+    with open_backend(MODEL, "torch", threads=2) as one, open_backend(MODEL, "openvino", threads=2) as other:
         for name in ("astronaut", "chelsea", "coffee", "rocket", "cat"):
-            expected, found = torch.infer(picture(name)[None])[0], openvino.infer(picture(name)[None])[0]
+            expected, found = one.infer(picture(name)[None])[0], other.infer(picture(name)[None])[0]
             assert found.class_id.tolist() == expected.class_id.tolist()
             assert np.allclose(found.xyxy, expected.xyxy, atol=0.5)
             assert np.allclose(found.score, expected.score, atol=2e-3)
 
 
 def test_openvino_process_does_not_import_torch(weights: Path) -> None:
+    backend = "openvino" if Path("/dev/nvidiactl").exists() else "auto"
     code = (
         "import sys, numpy as np; from raycctv.detection.backends import open_backend;"
-        f"open_backend({MODEL!r}, 'openvino').infer(np.zeros((1, 300, 300, 3), np.uint8));"
+        f"open_backend({MODEL!r}, {backend!r}).infer(np.zeros((1, 300, 300, 3), np.uint8));"
         "sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,6 +1,6 @@
 """What all backends share: pictures in, raw output of some network, detections out."""
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -15,18 +15,27 @@ from raycctv.types import Detections
 
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Run = Callable[[Images], tuple[Floats, Floats]]
+"""From pictures that have the network's size to encodings float32 (N, A, 4) and scores (N, A, 91). May raise RuntimeError."""
 
 
-class RawBackend(ABC):
-    """Scales pictures to the network's input and decodes its output; see :class:`raycctv.detection.backends.Backend`."""
+class RawBackend:
+    """Scales pictures to the network's input and decodes its output; see :class:`raycctv.detection.backends.Backend`.
+
+    A subclass sets ``name`` and, in :meth:`_load`, makes what runs the network.
+    """
 
     name = ""
     device = "cpu"
 
-    def __init__(self, model: str, place: Path, min_score: float) -> None:
+    def __init__(self, model: str, place: Path, threads: int, min_score: float) -> None:
         self.model = model
         self.input_size_px = known(model).input_size_px
         self._decoder = Decoder(np.load(place / ANCHORS_FILE), min_score)
+        try:
+            self._run: Run | None = self._load(place, threads)
+        except RuntimeError as error:
+            raise self._failed(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -37,18 +46,26 @@ class RawBackend(ABC):
     def infer(self, images: Images) -> list[Detections]:
         if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3 or images.dtype != np.uint8:
             raise DetectorError(f"expected square RGB pictures uint8 (N, S, S, 3), got {images.dtype} {images.shape}")
+        run = self._run
+        if run is None:
+            raise DetectorError(f"{self.model} on {self.name} is closed; open it anew")
         if len(images) == 0:
             return []
-        size_px = images.shape[1]
-        encodings, scores = self._run(self._fitted(images))
-        return self._decoder.decode(encodings, scores, size_px)
+        try:
+            encodings, scores = run(self._fitted(images))
+        except RuntimeError as error:
+            raise self._failed(error) from error
+        return self._decoder.decode(encodings, scores, size_px=images.shape[1])
 
-    def close(self) -> None:  # noqa: B027 - most backends have nothing to free
-        """Nothing to free, unless a backend says otherwise."""
+    def close(self) -> None:
+        self._run = None
 
-    @abstractmethod
-    def _run(self, images: Images) -> tuple[Floats, Floats]:
-        """Encodings float32 (N, A, 4) and scores (N, A, 91) of pictures that have the network's size."""
+    def _load(self, place: Path, threads: int) -> Run:
+        """The network in the folder ``place``, ready to run. May raise RuntimeError."""
+        raise NotImplementedError
+
+    def _failed(self, error: RuntimeError) -> DetectorError:
+        return DetectorError(f"{self.name} cannot run {self.model}: {(str(error).splitlines() or ['no reason given'])[0]}")
 
     def _fitted(self, images: Images) -> Images:
         size = (self.input_size_px, self.input_size_px)

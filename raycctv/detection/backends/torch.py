@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from raycctv.detection.backends.base import Floats, Images, RawBackend
+from raycctv.detection.backends.base import Floats, Images, RawBackend, Run
 from raycctv.detection.models import TORCH_FILE
 from raycctv.detection.ssdlite import SsdLite
 
@@ -15,20 +15,21 @@ class TorchBackend(RawBackend):
 
     name = "torch"
 
-    def __init__(self, model: str, place: Path, threads: int, min_score: float) -> None:
-        super().__init__(model, place, min_score)
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        if self.device == "cpu":
+    def _load(self, place: Path, threads: int) -> Run:
+        self.device = device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device == "cpu":
             torch.set_num_threads(threads)
-        network = _network(model)
+        network = _network(self.model)
         network.load_state_dict(torch.load(place / TORCH_FILE, map_location="cpu", weights_only=True))
-        precision = torch.float16 if self.device == "cuda" else torch.float32
-        self._network = network.eval().to(device=self.device, dtype=precision).to(memory_format=torch.channels_last)
+        precision = torch.float16 if device == "cuda" else torch.float32
+        network.eval().to(device=device, dtype=precision).to(memory_format=torch.channels_last)
 
-    def _run(self, images: Images) -> tuple[Floats, Floats]:
-        with torch.inference_mode():
-            encodings, scores = self._network(torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
-        return encodings.cpu().numpy(), scores.cpu().numpy()
+        def run(images: Images) -> tuple[Floats, Floats]:
+            with torch.inference_mode():
+                encodings, scores = network(torch.from_numpy(np.ascontiguousarray(images)).to(device))
+            return encodings.cpu().numpy(), scores.cpu().numpy()
+
+        return run
 
 
 def _network(model: str) -> torch.nn.Module:
