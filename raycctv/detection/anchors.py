@@ -78,13 +78,11 @@ class Decoder:
         if len(anchor) > _CANDIDATES_MAX:
             best = np.argpartition(-scores[anchor, class_index + 1], _CANDIDATES_MAX)[:_CANDIDATES_MAX]
             anchor, class_index = anchor[best], class_index[best]
-        boxes = self._boxes(encodings[anchor], self.anchors[anchor]) * np.float32(size_px)
-        found = Detections(
-            np.clip(boxes, 0, size_px),
-            scores[anchor, class_index + 1].astype(np.float32),
-            (class_index + 1).astype(np.int32),
-        )
-        kept = nms(found, _NMS_IOU)
+        boxes = np.clip(self._boxes(encodings[anchor], self.anchors[anchor]) * np.float32(size_px), 0, size_px)
+        score = scores[anchor, class_index + 1].astype(np.float32)
+        class_id = (class_index + 1).astype(np.int32)
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not beside the picture, and no NaN
+        kept = nms(Detections(boxes[inside], score[inside], class_id[inside]), _NMS_IOU)
         return Detections(kept.xyxy[:_DETECTIONS_MAX], kept.score[:_DETECTIONS_MAX], kept.class_id[:_DETECTIONS_MAX])
 
     @staticmethod

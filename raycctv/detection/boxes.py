@@ -11,7 +11,9 @@ from raycctv.types import Boxes, CropTransform, Detections, Rgb
 _SAME_IOU = 0.5
 _SAME_CONTAINED = 0.75
 """Of two boxes of one class from different crops, the one with this share inside the other is the same object, cut off by
-the edge of its crop."""
+the edge of its crop. Within one crop nothing is cut off differently, and a box inside another may be a child in front of
+its mother: on three crops each of 128 COCO pictures that distinction raises the recall of people from 0.39 to 0.41, at the
+same precision."""
 
 _PADDING = (128, 128, 128)
 """Grey, which the networks' preprocessing makes about 0."""
@@ -47,7 +49,10 @@ def nms(found: Detections, iou_threshold: float) -> Detections:
 
 
 def merge(parts: Sequence[Detections]) -> Detections:
-    """The verdicts of several crops of one frame, all in source pixels, with each object once, best score first."""
+    """The verdicts of several crops of one frame, all in source pixels, with each object once, best score first.
+
+    Of the boxes of one object the one with the best score stays, as it is.
+    """
     if not parts:
         return Detections.empty()
     found = Detections(
@@ -55,11 +60,9 @@ def merge(parts: Sequence[Detections]) -> Detections:
         np.concatenate([part.score for part in parts]),
         np.concatenate([part.class_id for part in parts]),
     )
-    shared = intersection(found.xyxy, found.xyxy)
-    areas = area(found.xyxy)
-    smaller = np.minimum(areas[:, None], areas[None, :])
-    contained = np.divide(shared, smaller, out=np.zeros_like(shared), where=smaller > 0)
-    return _suppressed(found, (iou(found.xyxy, found.xyxy) > _SAME_IOU) | (contained > _SAME_CONTAINED))
+    crop = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    cut_off = (_contained(found.xyxy) > _SAME_CONTAINED) & (crop[:, None] != crop[None, :])
+    return _suppressed(found, (iou(found.xyxy, found.xyxy) > _SAME_IOU) | cut_off)
 
 
 def letterbox(rgb: Rgb, size_px: int) -> tuple[Rgb, CropTransform]:
@@ -73,6 +76,15 @@ def letterbox(rgb: Rgb, size_px: int) -> tuple[Rgb, CropTransform]:
     edges = (top, size_px - inner_height - top, left, size_px - inner_width - left)
     square = cv2.copyMakeBorder(inner, *edges, cv2.BORDER_CONSTANT, value=_PADDING)
     return np.asarray(square, np.uint8), CropTransform(-left * scale, -top * scale, scale)
+
+
+def _contained(boxes: Boxes) -> npt.NDArray[np.float32]:
+    """float32 (N, N), 0 to 1: the share of the smaller of two boxes that lies in the other."""
+    shared = intersection(boxes, boxes)
+    areas = area(boxes)
+    smaller = np.minimum(areas[:, None], areas[None, :])
+    share: npt.NDArray[np.float32] = np.divide(shared, smaller, out=np.zeros_like(shared), where=smaller > 0)
+    return share
 
 
 def _suppressed(found: Detections, same: npt.NDArray[np.bool_]) -> Detections:

@@ -24,6 +24,15 @@ def test_decoder_turns_an_encoding_into_its_box() -> None:
     assert found.xyxy[0] == pytest.approx([40, 42, 60, 62], abs=1e-3)
 
 
+def test_decoder_leaves_out_boxes_beside_the_picture_and_numbers_that_are_none() -> None:
+    decoder = Decoder(np.array([[0.5, 0.5, 0.2, 0.4]] * 3, np.float32), min_score=0.5)
+    encodings = np.array([[[100.0, 0, 0, 0], [np.nan, 0, 0, 0], [0, 0, 0, 0]]], np.float32)
+    scores = np.zeros((1, 3, 91), np.float32)
+    scores[0, :, 1] = 0.9
+    (found,) = decoder.decode(encodings, scores, size_px=100)
+    assert found.xyxy.tolist() == [pytest.approx([30, 40, 70, 60], abs=1e-3)]
+
+
 def test_decoder_leaves_out_background_and_low_scores() -> None:
     decoder = Decoder(ssdlite_anchors(), min_score=0.5)
     scores = np.full((1, 1917, 91), 0.49, np.float32)

@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,10 @@ def detections(draw: st.DrawFn) -> Detections:
     n = len(xyxy)
     score = draw(hnp.arrays(np.float32, n, elements=st.floats(0, 1, width=32)))
     return Detections(xyxy, score, draw(hnp.arrays(np.int32, n, elements=st.integers(1, 3))))
+
+
+def people(n: int) -> npt.NDArray[np.int32]:
+    return np.ones(n, np.int32)
 
 
 @given(boxes(), boxes())
@@ -61,6 +66,24 @@ def test_merge_makes_one_of_an_object_that_two_crops_saw() -> None:
     merged = merge([cut, whole, bag])
     assert merged.class_id.tolist() == [1, 31]
     assert merged.xyxy[0].tolist() == [10, 10, 50, 110]
+
+
+def test_merge_keeps_a_child_in_front_of_its_mother() -> None:
+    both = Detections(np.array([[0, 0, 80, 200], [20, 100, 60, 200]], np.float32), np.array([0.9, 0.7], np.float32), people(2))
+    assert merge([both]).xyxy.tolist() == both.xyxy.tolist()
+    assert merge([both, both]).xyxy.tolist() == both.xyxy.tolist()
+
+
+@given(detections())
+def test_merge_of_one_crop_is_its_suppression(found: Detections) -> None:
+    assert merge([found]).xyxy.tolist() == nms(found, 0.5).xyxy.tolist()
+
+
+@given(detections(), detections())
+def test_merge_keeps_the_best_of_each_class_once(a: Detections, b: Detections) -> None:
+    merged = merge([a, b])
+    assert list(merged.score) == sorted(merged.score, reverse=True)
+    assert set(merged.class_id.tolist()) == {*a.class_id.tolist(), *b.class_id.tolist()}
 
 
 def test_merge_of_nothing_is_empty() -> None:
