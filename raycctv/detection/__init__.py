@@ -1,4 +1,6 @@
-"""What is on a crop: :mod:`.regions` (which crops), :mod:`.weights` (install), :mod:`.backends` (run), :mod:`.boxes`.
+"""What is on a crop: :mod:`.regions` (which crops), :mod:`.backends` (run a network), :mod:`.boxes`, :mod:`.labels`.
+
+:mod:`.models` knows the networks and where their weights lie; :mod:`.weights` and :mod:`.npm` install them.
 
 :mod:`.ssdlite` and :mod:`.torchvision_ssdlite` are the networks, and need torch. Everything that a detector process on
 OpenVINO imports does not.

@@ -1,10 +1,10 @@
 """The networks that raycctv knows, and the folders that their weights lie in."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -113,4 +113,5 @@ def manifest(place: Path) -> dict[str, Any]:
 
 def file_sha256(path: Path) -> str:
     """Hex digest of a file's content."""
-    return sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ BackendName = Literal["auto", "openvino", "torch"]
 BACKENDS = ("torch", "openvino")
 
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")
-"""There exactly where NVIDIA's driver is loaded. Asking torch takes 3 s and 350 MB, so it is asked only then."""
+"""There exactly where NVIDIA's driver is loaded. Asking torch takes 3 s and 510 MB, so it is asked only then."""
 
 
 class Backend(Protocol):
