@@ -29,7 +29,7 @@ from raycctv.redact import redact
 
 log = logging.getLogger(__name__)
 
-_LAST_LINES = 3
+_LAST_LINES = 4
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -126,7 +126,8 @@ class DetachedProcess:
             errors.write_text(text)
         except OSError:
             return ""
-        return " | ".join(line.strip() for line in text.splitlines()[-_LAST_LINES:] if line.strip())
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return " | ".join(lines[-_LAST_LINES:])
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it is gone; a stranger with its pid is never hit."""

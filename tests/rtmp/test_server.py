@@ -10,12 +10,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import psutil
 import pytest
+from support import until
 
 from raycctv.errors import ServerError
 from raycctv.rtmp.server import RtmpServer, StreamStat, find_nginx, free_port
@@ -46,15 +47,6 @@ class Player:
     def join(self) -> None:
         self._thread.join(25)
         assert not self._thread.is_alive()
-
-
-def until(condition: Callable[[], bool], timeout_s: float) -> float:
-    """Waits for it; returns how long that took."""
-    began_s = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began_s < timeout_s, f"still not so after {timeout_s:g} s"
-        time.sleep(0.02)
-    return time.monotonic() - began_s
 
 
 def stat(server: RtmpServer, name: str) -> StreamStat | None:
