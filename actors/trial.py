@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raycctv.recording.catalog import CATALOG_NAME, Catalog
-from raycctv.rtmp.server import RtmpServer
-from raycctv.simulate.camera import SimulatedCamera
-
 from actors import cluster, names
 from raycctv.config import Camera, Config, Logs, Recording, StreamUrl
 from raycctv.errors import ClusterError
+from raycctv.recording.catalog import CATALOG_NAME, Catalog
+from raycctv.rtmp.server import RtmpServer
+from raycctv.simulate.camera import SimulatedCamera
 from raycctv.types import CameraName, Event, Segment
 from raycctv.usage import UsageMeter
 

@@ -46,4 +46,4 @@ def open_catalog(config: Path, root: Path | None) -> Catalog:
     path = folder / CATALOG_NAME
     if not path.is_file():
         raise ConfigError(f"{folder} holds no recordings of raycctv: there is no {CATALOG_NAME}")
-    return Catalog(path)
+    return Catalog(path, read_only=True)

@@ -1,5 +1,5 @@
-"""Footage on disk: :mod:`.command` and :mod:`.recorder` write it, :mod:`.segments` names and reads it, :mod:`.catalog`
-knows what there is, :mod:`.retention` decides what goes.
+"""Footage on disk: :mod:`.layout` says where, :mod:`.command` and :mod:`.recorder` write it, :mod:`.filing` and :mod:`.probe`
+take it in, :mod:`.catalog` (tables in :mod:`.schema`) knows what there is, :mod:`.retention` decides what goes.
 
 Life of a segment, and what may be relied on at each step:
 

@@ -5,26 +5,22 @@ dropped after the file is gone, so that a crash leaves at worst a file without a
 are settled by :meth:`Catalog.reconcile`. Segments can be made anew from the files.
 """
 
-import contextlib
 import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
-from raycctv.clock import Clock, SystemClock
-from raycctv.errors import CatalogError
 from raycctv.recording.filing import described
-from raycctv.recording.layout import CATALOG_NAME, filed_files
+from raycctv.recording.layout import CATALOG_NAME, filed_files, remove_file
 from raycctv.recording.probe import Unplayable
-from raycctv.recording.schema import NotACatalog, as_catalog_error, open_database, open_existing
+from raycctv.recording.schema import DamagedCatalog, open_database, open_existing, put_aside, translated
 from raycctv.types import CameraName, Event, Segment
 
-__all__ = ["CATALOG_NAME", "Catalog"]
+__all__ = ["CATALOG_NAME", "Catalog", "Reconciled"]
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +29,26 @@ _EVENT_COLUMNS = "id, camera, kind, started_at_ns, ended_at_ns, labels, zones, b
 
 _PUT_SEGMENT = """
 INSERT INTO segments (camera, path, started_at_ns, ended_at_ns, size_bytes, codec, width_px, height_px)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO NOTHING"""
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (path) DO UPDATE SET
+    started_at_ns = excluded.started_at_ns, ended_at_ns = excluded.ended_at_ns, size_bytes = excluded.size_bytes,
+    codec = excluded.codec, width_px = excluded.width_px, height_px = excluded.height_px, state = 'closed'"""
 
 _PUT_EVENT = f"""
-INSERT INTO events ({_EVENT_COLUMNS}, told_at_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO events ({_EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
-    ended_at_ns = excluded.ended_at_ns, labels = excluded.labels, zones = excluded.zones, box = excluded.box,
-    score = excluded.score, snapshot = coalesce(excluded.snapshot, snapshot), why = excluded.why,
-    told_at_ns = excluded.told_at_ns
-WHERE ended_at_ns IS NULL OR excluded.ended_at_ns > ended_at_ns"""  # noqa: S608 - no value in it
+    kind = excluded.kind, ended_at_ns = excluded.ended_at_ns, labels = excluded.labels, zones = excluded.zones,
+    box = excluded.box, score = excluded.score, snapshot = coalesce(excluded.snapshot, snapshot), why = excluded.why
+WHERE events.ended_at_ns IS NULL OR excluded.ended_at_ns > events.ended_at_ns"""  # noqa: S608 - no value in it
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What a start-up found out of step, and has put right."""
+
+    inserted: int
+    dropped: int
+    deletions_finished: int
 
 
 class Catalog:
@@ -54,17 +61,17 @@ class Catalog:
         CatalogError: the file cannot be opened, read or written; names it.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False, clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        self._clock = clock or SystemClock()
         self._lock = threading.RLock()
         self._owed: dict[str, Segment] = {}
-        self._connection = open_existing(path) if read_only else open_database(path, rebuild=True)
+        self._read_only = read_only
+        self._open()
 
-    def __enter__(self) -> "Catalog":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -73,43 +80,42 @@ class Catalog:
             self._connection.close()
 
     def add_segment(self, segment: Segment) -> None:
-        """Insert a row; nothing happens where the path has one. A row that cannot be written now is written with the next."""
+        """Insert the row of a file that is on disk. A row that cannot be written now is written with the next."""
         with self._lock:
             self._owed[segment.path] = segment
-            with self._transaction():
-                self._connection.executemany(_PUT_SEGMENT, [_segment_row(owed) for owed in self._owed.values()])
+            self._write(_PUT_SEGMENT, [_segment_row(owed) for owed in self._owed.values()])
             self._owed.clear()
 
-    def segments(
-        self, camera: CameraName | None = None, from_ns: int | None = None, to_ns: int | None = None
-    ) -> list[Segment]:
-        """Segments that share time with [from_ns, to_ns), by camera and time; those being deleted are not among them."""
-        conditions = {"camera = ?": camera, "ended_at_ns > ?": from_ns, "started_at_ns < ?": to_ns}
-        where, values = _where(conditions, "state = 'closed'")
-        query = f"SELECT {_SEGMENT_COLUMNS} FROM segments {where} ORDER BY camera, started_at_ns, path"  # noqa: S608
-        return [Segment(*row) for row in self._rows(query, values)]
+    def segments(self, camera: CameraName | None = None, from_ns: int | None = None, to_ns: int | None = None) -> list[Segment]:
+        """Segments that share time with [from_ns, to_ns), oldest first; those being deleted are not among them."""
+        where, values = _where({"camera = ?": camera, "ended_at_ns > ?": from_ns, "started_at_ns < ?": to_ns})
+        query = f"SELECT {_SEGMENT_COLUMNS} FROM segments {where} AND state = 'closed' ORDER BY started_at_ns, path"  # noqa: S608
+        return [Segment(*row) for row in self._read(query, values)]
 
     def total_bytes(self) -> int:
         """Bytes of all segments."""
-        total = self._rows("SELECT coalesce(sum(size_bytes), 0) FROM segments WHERE state = 'closed'")[0][0]
-        return int(total)
+        return int(self._read("SELECT coalesce(sum(size_bytes), 0) FROM segments WHERE state = 'closed'")[0][0])
 
-    def mark_deleting(self, paths: Sequence[str]) -> None:
+    def mark_deleting(self, paths: Iterable[str]) -> None:
         """Decide that these go. From now on :meth:`segments` does not list them."""
-        self._for_each("UPDATE segments SET state = 'deleting' WHERE path = ?", paths)
+        self._write("UPDATE segments SET state = 'deleting' WHERE path = ?", [(path,) for path in paths])
 
     def deleting(self) -> list[str]:
         """Paths that are marked; their files may or may not be gone."""
-        return [path for (path,) in self._rows("SELECT path FROM segments WHERE state = 'deleting' ORDER BY path")]
+        return [path for (path,) in self._read("SELECT path FROM segments WHERE state = 'deleting' ORDER BY path")]
 
-    def drop(self, paths: Sequence[str]) -> None:
+    def drop(self, paths: Iterable[str]) -> None:
         """Forget segments whose files are gone."""
-        self._for_each("DELETE FROM segments WHERE path = ?", paths)
+        self._write("DELETE FROM segments WHERE path = ?", [(path,) for path in paths])
 
     def put_event(self, event: Event) -> None:
-        """Insert an event, or replace an earlier version of it. An event that has ended stays so."""
-        with self._transaction():
-            self._connection.execute(_PUT_EVENT, (*_event_row(event), self._clock.now_ns()))
+        """Insert an event, or replace an earlier version of it. An event that has ended stays so; a picture is kept."""
+        self._write(_PUT_EVENT, [_event_row(event)])
+
+    def event(self, event_id: str) -> Event | None:
+        """The event of that id, in its last version."""
+        rows = self._read(f"SELECT {_EVENT_COLUMNS} FROM events WHERE id = ?", [event_id])  # noqa: S608
+        return _event(rows[0]) if rows else None
 
     def events(
         self,
@@ -119,59 +125,115 @@ class Catalog:
         to_ns: int | None = None,
         limit: int | None = None,
     ) -> list[Event]:
-        """Events that share time with [from_ns, to_ns), newest first. One that has not ended lasts until now."""
-        conditions = {
-            "camera = ?": camera,
-            "kind = ?": kind,
+        """Events that share time with [from_ns, to_ns), newest first, at most ``limit``. One without an end goes on."""
+        where, values = _where({
+            "camera = ?": camera, "kind = ?": kind, "started_at_ns < ?": to_ns,
             "(ended_at_ns IS NULL OR ended_at_ns >= ?)": from_ns,
-            "started_at_ns < ?": to_ns,
-        }
-        where, values = _where(conditions)
+        })  # fmt: skip
         query = f"SELECT {_EVENT_COLUMNS} FROM events {where} ORDER BY started_at_ns DESC, id DESC LIMIT ?"  # noqa: S608
-        return [_event(row) for row in self._rows(query, [*values, -1 if limit is None else limit])]
+        return [_event(row) for row in self._read(query, [*values, -1 if limit is None else limit])]
 
-    def unended_events(self, camera: CameraName) -> list[tuple[Event, int]]:
-        """Events of the camera without an end, oldest first, and when each was last put (UTC nanoseconds)."""
-        query = f"SELECT {_EVENT_COLUMNS}, told_at_ns FROM events WHERE camera = ? AND ended_at_ns IS NULL ORDER BY id"  # noqa: S608
-        return [(_event(row[:-1]), row[-1]) for row in self._rows(query, [camera])]
+    def unended_events(self, camera: CameraName) -> list[Event]:
+        """Events of the camera that go on, oldest first."""
+        query = f"SELECT {_EVENT_COLUMNS} FROM events WHERE camera = ? AND ended_at_ns IS NULL ORDER BY started_at_ns, id"  # noqa: S608
+        return [_event(row) for row in self._read(query, [camera])]
 
     def segments_of(self, event: Event) -> list[Segment]:
-        """Filed segments that show the event, oldest first. That of its last minute follows when it is closed."""
+        """Filed segments that show the event, oldest first; that of its last minute follows when it is closed."""
         to_ns = None if event.ended_at_ns is None else event.ended_at_ns + 1
         return self.segments(event.camera, event.started_at_ns, to_ns)
 
-    def reconcile(self, root: Path) -> None:
+    def reconcile(self, root: Path) -> Reconciled:
         """Make rows and files agree after a crash: finish deletions, drop rows without files, describe files without rows.
 
-        A damaged catalog is put aside and made anew from the files; its events remain in the event log.
+        A damaged catalog is put aside and its segments are described anew from the files; its events remain in the event log.
+
+        Raises:
+            RecordingError: the disk does not let a file be read or deleted.
         """
         try:
-            self._reconcile(root)
-        except NotACatalog:
-            self._replace()
-            self._reconcile(root)
+            return self._reconcile(root)
+        except DamagedCatalog:
+            with self._lock:
+                put_aside(self.path)
+            return self._reconcile(root)
 
-    def _reconcile(self, root: Path) -> None:
+    def _reconcile(self, root: Path) -> Reconciled:
         marked = self.deleting()
         for path in marked:
-            with contextlib.suppress(FileNotFoundError):
-                (root / path).unlink()
+            remove_file(root, path)
         self.drop(marked)
         rows = {segment.path for segment in self.segments()}
         files = {path.relative_to(root).as_posix(): camera for camera, path in filed_files(root)}
         lost = sorted(rows - files.keys())
         self.drop(lost)
-        found = 0
-        for path in sorted(files.keys() - rows):
-            found += self._describe(root, files[path], path)
-        if marked or lost or found:
-            log.info("%s: %d deletions finished, %d rows without a file dropped, %d files without a row described",
-                     self.path, len(marked), len(lost), found)  # fmt: skip
+        found = sum(self._describe(root, files[path], path) for path in sorted(files.keys() - rows))
+        counts = Reconciled(inserted=found, dropped=len(lost), deletions_finished=len(marked))
+        if any(astuple(counts)):
+            log.info("%s: put right: %s", self.path, counts)
+        return counts
 
     def _describe(self, root: Path, camera: CameraName, path: str) -> bool:
         try:
             self.add_segment(described(root, camera, root / path))
         except Unplayable as error:
-            log.warning("%s: left out of the catalog: %s", self.path, error)
+            log.warning("left out of the catalog: %s", error)
             return False
         return True
+
+    def _open(self) -> None:
+        self._connection = open_existing(self.path) if self._read_only else open_database(self.path)
+        self._inode = self._inode_now()
+
+    def _inode_now(self) -> int | None:
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            return None
+
+    def _current(self) -> sqlite3.Connection:
+        """The connection; a new one where another process has replaced the file, or somebody has deleted it."""
+        if self._inode_now() != self._inode:
+            self._connection.close()
+            self._open()
+        return self._connection
+
+    def _read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock, translated(self.path):
+            return self._current().execute(query, values).fetchall()
+
+    def _write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run ``statement`` for all rows, or for none."""
+        with self._lock, translated(self.path):
+            connection = self._current()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.executemany(statement, rows)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a full disk has ended it already
+                    connection.execute("ROLLBACK")
+                raise
+
+
+def _where(conditions: dict[str, Any]) -> tuple[str, list[Any]]:
+    """A WHERE clause of the conditions whose value is given, and the values."""
+    given = {condition: value for condition, value in conditions.items() if value is not None}
+    return "WHERE " + " AND ".join(["true", *given]), list(given.values())
+
+
+def _segment_row(segment: Segment) -> tuple[Any, ...]:
+    return (
+        segment.camera, segment.path, segment.started_at_ns, segment.ended_at_ns, segment.size_bytes, segment.codec,
+        segment.width_px, segment.height_px,
+    )  # fmt: skip
+
+
+def _event_row(event: Event) -> tuple[Any, ...]:
+    values = astuple(event)
+    return tuple(json.dumps(value) if isinstance(value, dict | tuple) else value for value in values)
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    event = Event(*row)
+    return replace(event, labels=json.loads(row[5]), zones=tuple(json.loads(row[6])), box=tuple(json.loads(row[7])))

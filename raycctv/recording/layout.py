@@ -21,7 +21,7 @@ from raycctv.errors import RecordingError
 from raycctv.types import CameraName
 
 CATALOG_NAME = "catalog.sqlite3"
-RUN_DIR_NAME = ".run"
+RUN_DIR = ".run"
 INCOMING = "incoming"
 BROKEN = "broken"
 STAMP_FORMAT = "%Y%m%dT%H%M%SZ"
@@ -39,7 +39,11 @@ def opened_at_ns(file_name: str) -> int | None:
     """When the file of that name was opened, to the second (UTC nanoseconds); None where it is no segment's name."""
     match = _FILE_NAME.fullmatch(file_name)
     try:
-        return None if match is None else int(datetime.strptime(match["stamp"] + "+0000", STAMP_FORMAT + "%z").timestamp()) * NS_PER_S
+        return (
+            None
+            if match is None
+            else int(datetime.strptime(match["stamp"] + "+0000", STAMP_FORMAT + "%z").timestamp()) * NS_PER_S
+        )
     except ValueError:  # 20241399T...: digits, but no date
         return None
 
@@ -68,8 +72,8 @@ def filed_files(root: Path) -> Iterator[tuple[CameraName, Path]]:
                     yield CameraName(day.parent.name), path
 
 
-def make_dir(folder: Path) -> None:
-    """Make a folder and those above it, and see to it that something can be written there.
+def make_writable(folder: Path) -> None:
+    """Make a folder and those above it, and see that something can be written there.
 
     Raises:
         RecordingError: it cannot be; names the folder.
@@ -80,7 +84,7 @@ def make_dir(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise RecordingError(f"{folder}: cannot be written: {error.strerror}; choose another recording.root") from error
+        raise RecordingError(f"recording.root: {folder} cannot be written: {error.strerror}") from error
 
 
 def fsync(path: Path) -> None:
@@ -90,3 +94,20 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_file(root: Path, path: str) -> None:
+    """Unlink a filed segment and wait until that is on disk; then its day folder, where that was the last. Idempotent.
+
+    Raises:
+        RecordingError: the disk does not let it go.
+    """
+    file = root / path
+    try:
+        file.unlink(missing_ok=True)
+        if file.parent.is_dir():
+            fsync(file.parent)
+            if not any(file.parent.iterdir()):
+                file.parent.rmdir()
+    except OSError as error:
+        raise RecordingError(f"{file}: cannot be deleted: {error.strerror}") from error

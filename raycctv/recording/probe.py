@@ -1,5 +1,6 @@
 """What is in a segment file: how much of it is whole, how long it lasts, how it is coded."""
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,9 @@ def probe(path: Path) -> Media:
         raise Unplayable(f"{path}: {error.strerror}") from error
     if not any(keyframe for _, _, keyframe in packets):
         raise Unplayable(f"{path}: no keyframe among its {len(packets)} video packets")
-    duration_ns = round(_shown_ticks([(pts, ticks) for pts, ticks, _ in packets], round(SILENCE_S * NS_PER_S / tick_ns)) * tick_ns)
+    duration_ns = round(
+        _shown_ticks([(pts, ticks) for pts, ticks, _ in packets], round(SILENCE_S * NS_PER_S / tick_ns)) * tick_ns
+    )
     return Media(duration_ns, context.name, context.width, context.height)
 
 
@@ -102,6 +105,6 @@ def _shown_ticks(packets: list[tuple[int, int]], longest_gap: int) -> int:
     sit through, counts as one frame."""
     ordered = sorted(packets)
     starts = [pts for pts, _ in ordered]
-    gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
     usual = sorted(gaps)[len(gaps) // 2] if gaps else 0
     return sum(gap if gap <= longest_gap else usual for gap in gaps) + (ordered[-1][1] or usual)

@@ -10,8 +10,10 @@ from raycctv.config import Recording, StreamUrl
 from raycctv.process import DetachedProcess, KeptProcess
 from raycctv.recording.command import record_command
 from raycctv.recording.filing import file_closed, open_files, set_aside
-from raycctv.recording.layout import RUN_DIR_NAME, incoming_dir, make_dir
+from raycctv.recording.layout import RUN_DIR, incoming_dir, make_writable
 from raycctv.types import CameraName, Segment
+
+__all__ = ["RUN_DIR", "Recorder", "make_writable"]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class Recorder:
         self._written: tuple[Path, int] | None = None
         self._grew_s: float | None = None
         self._earlier_starts = 0
-        make_dir(self._incoming)
+        make_writable(self._incoming)
         self._kept = self._keeper(self._command_running() or self._copying)
 
     @property
@@ -72,7 +74,7 @@ class Recorder:
             RecordingError: it cannot be started, or its folder cannot be written.
         """
         if self._kept.process is None:
-            make_dir(self._incoming)
+            make_writable(self._incoming)
             set_aside(self._incoming)
         ran = self._kept.check()
         if not ran and _AUDIO_REFUSED in self.last_error and self._kept.argv == tuple(self._copying):
@@ -93,14 +95,14 @@ class Recorder:
         self._kept.stop(timeout_s)
 
     def _keeper(self, argv: list[str]) -> KeptProcess:
-        return KeptProcess(self._process_name, argv, self._root / RUN_DIR_NAME, self._clock)
+        return KeptProcess(self._process_name, argv, self._root / RUN_DIR, self._clock)
 
     @property
     def _process_name(self) -> str:
         return f"recorder-{self.camera}"
 
     def _command_running(self) -> list[str] | None:
-        process = DetachedProcess.adopt(self._process_name, self._root / RUN_DIR_NAME)
+        process = DetachedProcess.adopt(self._process_name, self._root / RUN_DIR)
         commands = (self._copying, self._transcoding)
         return next((argv for argv in commands if process is not None and process.runs(argv)), None)
 

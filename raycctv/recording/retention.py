@@ -3,17 +3,21 @@
 import bisect
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 from raycctv.clock import NS_PER_S, iso
 from raycctv.config import Retention
-from raycctv.recording.catalog import Catalog, remove_file
+from raycctv.errors import CatalogError, RaycctvError
+from raycctv.recording.catalog import Catalog
+from raycctv.recording.layout import remove_file
 from raycctv.types import CameraName, Event, Segment
 
 log = logging.getLogger(__name__)
+
+Remove = Callable[[Path, str], None]
 
 
 class Value(IntEnum):
@@ -43,44 +47,73 @@ def plan(
         free_bytes, disk_bytes: of the disk that the segments lie on.
     """
     values = _values(segments, events)
-    ages_s = {Value.CONTINUOUS: rules.continuous, Value.MOTION: rules.motion, Value.EVENT: rules.event}
-    deletions, kept = [], []
-    for segment in segments:
-        value = values[segment.path]
-        if now_ns - segment.ended_at_ns > ages_s[value] * NS_PER_S:
-            deletions.append(Deletion(segment, f"{value.name.lower()} footage older than {ages_s[value] / 86400:g} days"))
-            free_bytes += segment.size_bytes
-        else:
-            kept.append(segment)
-    kept.sort(key=lambda segment: (values[segment.path], segment.ended_at_ns, segment.path))
-    floor_bytes = rules.min_free.of(disk_bytes)
+    ranked = sorted(segments, key=lambda segment: (values[segment.path], segment.ended_at_ns, segment.path))
+    expired = {segment.path: reason for segment in ranked if (reason := _expired(segment, values[segment.path], rules, now_ns))}
+    deletions = [Deletion(segment, expired[segment.path]) for segment in ranked if segment.path in expired]
+    kept = [segment for segment in ranked if segment.path not in expired]
+    free_bytes += sum(deletion.segment.size_bytes for deletion in deletions)
     total_bytes = sum(segment.size_bytes for segment in kept)
     for segment in kept:
-        if rules.max_size is not None and total_bytes > rules.max_size:
-            reason = f"all footage exceeds {rules.max_size} bytes"
-        elif free_bytes < floor_bytes:
-            reason = f"less than {floor_bytes} bytes are free"
-        else:
+        reason = _crowded(total_bytes, free_bytes, disk_bytes, rules)
+        if reason is None:
             break
-        deletions.append(Deletion(segment, reason))
+        deletions.append(Deletion(segment, f"{reason}; oldest of the {values[segment.path].name.lower()} footage"))
         total_bytes -= segment.size_bytes
         free_bytes += segment.size_bytes
     return deletions
 
 
-def sweep(catalog: Catalog, root: Path, deletions: Sequence[Deletion]) -> None:
+def sweep(catalog: Catalog, root: Path, deletions: Sequence[Deletion], remove: Remove = remove_file) -> None:
     """Delete, in an order that a crash at any point does no harm to: mark rows, unlink files, drop rows.
 
+    Also finishes what an earlier sweep had marked and could not unlink. On a disk that is so full that rows cannot be marked
+    the files go all the same; :meth:`Catalog.reconcile` drops a row without a file.
+
+    Args:
+        remove: unlinks a path below the root, on disk when it returns.
+
     Raises:
-        CatalogError, RecordingError: catalog or disk do not let it; what was not done is done at the next start or sweep.
+        CatalogError, RecordingError: catalog or disk do not let it, of which the first is raised when all else is done.
     """
-    if not deletions:
-        return
-    catalog.mark_deleting(deletion.segment.path for deletion in deletions)
-    for deletion in deletions:
-        remove_file(root, deletion.segment.path)
-        catalog.drop([deletion.segment.path])
-        log.info("deleted %s (%s): %s", deletion.segment.path, iso(deletion.segment.started_at_ns), deletion.reason)
+    reasons = {deletion.segment.path: deletion.reason for deletion in deletions}
+    marked = _marked(catalog, reasons)
+    refused: list[RaycctvError] = []
+    for path in dict.fromkeys([*reasons, *marked]):
+        try:
+            remove(root, path)
+            log.info("deleted %s: %s", path, reasons.get(path, "begun earlier"))
+            catalog.drop([path])
+        except RaycctvError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+
+
+def _marked(catalog: Catalog, paths: Iterable[str]) -> list[str]:
+    """Mark ``paths``; returns all that are marked."""
+    try:
+        catalog.mark_deleting(paths)
+    except CatalogError as error:
+        log.warning("deleting without marking first: %s", error)
+    return catalog.deleting()
+
+
+def _expired(segment: Segment, value: Value, rules: Retention, now_ns: int) -> str | None:
+    age_s = {Value.CONTINUOUS: rules.continuous, Value.MOTION: rules.motion, Value.EVENT: rules.event}[value]
+    old = now_ns - segment.ended_at_ns > age_s * NS_PER_S
+    return (
+        f"{value.name.lower()} footage is kept for {age_s / 86400:.3g} d; this ended {iso(segment.ended_at_ns)}"
+        if old
+        else None
+    )
+
+
+def _crowded(total_bytes: int, free_bytes: int, disk_bytes: int, rules: Retention) -> str | None:
+    """Why something must go for space, or None."""
+    if rules.max_size is not None and total_bytes > rules.max_size:
+        return f"{total_bytes} bytes of footage, max_size is {rules.max_size}"
+    floor_bytes = rules.min_free.of(disk_bytes)
+    return f"{free_bytes} bytes free, min_free is {floor_bytes}" if free_bytes < floor_bytes else None
 
 
 def _values(segments: Sequence[Segment], events: Iterable[Event]) -> dict[str, Value]:

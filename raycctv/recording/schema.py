@@ -1,15 +1,13 @@
 """The tables of the catalog, and how a file becomes a catalog.
 
 Version 1. ``state`` of a segment is ``closed``, or ``deleting`` from the decision to delete it until its file is gone.
-``ended_at_ns`` of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are JSON. ``told_at_ns`` is when the
-event was last put, by the wall clock.
+``ended_at_ns`` of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are JSON.
 """
 
 import contextlib
 import fcntl
 import logging
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,8 +45,7 @@ CREATE TABLE events (
     score REAL NOT NULL,
     model TEXT,
     snapshot TEXT,
-    why TEXT NOT NULL,
-    told_at_ns INTEGER NOT NULL
+    why TEXT NOT NULL
 ) STRICT;
 CREATE INDEX events_by_time ON events (started_at_ns);
 CREATE INDEX events_by_camera ON events (camera, started_at_ns);
@@ -57,30 +54,24 @@ CREATE INDEX events_by_camera ON events (camera, started_at_ns);
 _BUSY_S = 10.0
 """Time for which a writer waits for another; a write takes milliseconds."""
 
-_WAL_TRIES_S = 0.02
 
-
-class NotACatalog(CatalogError):
+class DamagedCatalog(CatalogError):
     """The file is no SQLite database, or a damaged one."""
 
 
-def open_database(path: Path, *, rebuild: bool) -> sqlite3.Connection:
-    """A connection to the catalog at ``path``, which is made where it is missing.
-
-    Args:
-        rebuild: put a file that is no database aside and begin an empty one, instead of failing.
+def open_database(path: Path) -> sqlite3.Connection:
+    """A connection to the catalog at ``path``. A missing one is made; a file that is no database is put aside first.
 
     Raises:
-        NotACatalog: damaged, and ``rebuild`` is off.
-        CatalogError: cannot be opened, or was written by another version.
+        CatalogError: it cannot be opened, or was written by another version.
     """
-    with _translated(path):
+    with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _creation_lock(path):
             try:
                 return _opened(path)
             except sqlite3.DatabaseError as error:
-                if not (rebuild and is_damage(error)):
+                if not _is_damage(error):
                     raise
             put_aside(path)
             return _opened(path)
@@ -94,10 +85,8 @@ def open_existing(path: Path) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise CatalogError(f"{path}: there is no catalog; is this a recording folder?")
-    with _translated(path):
-        connection = _connected(f"{path.resolve().as_uri()}?mode=ro")
-        _check_version(connection)
-        return connection
+    with translated(path):
+        return _checked(_connected(f"{path.resolve().as_uri()}?mode=ro"), path)
 
 
 def put_aside(path: Path) -> Path:
@@ -106,30 +95,31 @@ def put_aside(path: Path) -> Path:
     for ending in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + ending).rename(damaged.with_name(damaged.name + ending))
-    log.error("%s: is damaged; put aside as %s, a new catalog is made from the files", path, damaged.name)
+    log.error("%s: is damaged and put aside as %s; a new one is made from the files", path, damaged.name)
     return damaged
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file itself is wrong. Source: sqlite.org/rescode.html."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def as_catalog_error(path: Path, error: sqlite3.Error | OSError) -> CatalogError:
-    """What SQLite or the file system says, as ours."""
-    if isinstance(error, OSError):
-        return CatalogError(f"{path}: cannot be opened: {error.strerror}")
-    if is_damage(error):
-        return NotACatalog(f"{path}: is damaged: {error}; restart raycctv, which makes it anew from the files")
-    return CatalogError(f"{path}: {error}")
-
-
 @contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
+    """What SQLite and the file system say, as ours.
+
+    Raises:
+        DamagedCatalog: the content is wrong.
+        CatalogError: anything else.
+    """
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
-        raise as_catalog_error(path, error) from error
+    except sqlite3.Error as error:
+        if _is_damage(error):
+            raise DamagedCatalog(f"{path}: is damaged ({error}); a restart makes it anew from the files") from error
+        raise CatalogError(f"{path}: {error}") from error
+    except OSError as error:
+        raise CatalogError(f"{path}: cannot be opened: {error.strerror}") from error
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is wrong, rather than busy or full. Source: sqlite.org/rescode.html."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @contextlib.contextmanager
@@ -145,20 +135,29 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        if _version(connection) == 0:
             connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-        _check_version(connection)
     except BaseException:
         connection.close()
         raise
-    return connection
+    return _checked(connection, path)
 
 
 def _connected(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
 
 
-def _check_version(connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != VERSION:
-        raise CatalogError(f"the catalog is of version {version}, this raycctv needs {VERSION}; install the raycctv that wrote it")
+def _checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """The connection, if this code knows the tables behind it; otherwise it is closed."""
+    try:
+        version = _version(connection)
+        if version != VERSION:
+            raise CatalogError(f"{path}: is of version {version}, this raycctv knows {VERSION}; use the raycctv that wrote it")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 class EventCatalog(Protocol):
     """What is needed of a catalog; see :class:`raycctv.recording.catalog.Catalog`."""
 
-    def put_event(self, event: Event) -> bool: ...
+    def put_event(self, event: Event) -> None: ...
 
     def event(self, event_id: str) -> Event | None: ...
 
-    def events(self, camera: CameraName | None = None, *, only_open: bool = False) -> list[Event]: ...
+    def unended_events(self, camera: CameraName) -> list[Event]: ...
 
     def segments_of(self, event: Event) -> list[Segment]: ...
 
@@ -58,7 +58,7 @@ class EventRecorder:
 
     def abandon(self, camera: CameraName) -> None:
         """Nobody follows this camera's open events any more: they have ended, now at the latest."""
-        for event in self._catalog.events(camera, only_open=True):
+        for event in self._catalog.unended_events(camera):
             why = f"{event.why}; ended because the camera's reader started anew"
             self.record(replace(event, ended_at_ns=max(self._clock.now_ns(), event.started_at_ns), why=why), None)
 

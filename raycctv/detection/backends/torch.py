@@ -30,7 +30,8 @@ class TorchBackend(RawBackend):
         def run(images: Images) -> tuple[Floats, Floats]:
             at_once = len(images) if device == "cuda" else 1
             with torch.inference_mode():
-                batches = torch.from_numpy(np.ascontiguousarray(images)).split(at_once)
+                crops = torch.from_numpy(np.ascontiguousarray(images))
+                batches = [crops[first : first + at_once] for first in range(0, len(crops), at_once)]
                 encodings, scores = zip(*(network(batch.to(device)) for batch in batches), strict=True)
                 return torch.cat(encodings).cpu().numpy(), torch.cat(scores).cpu().numpy()
 

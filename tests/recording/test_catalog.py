@@ -1,0 +1,204 @@
+"""The catalog: several processes, crashes, damage."""
+
+import multiprocessing
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import NS, T0_NS, event, segment
+
+from raycctv.errors import CatalogError
+from raycctv.recording.catalog import CATALOG_NAME, Catalog, Reconciled
+from raycctv.recording.layout import filed_path
+from raycctv.types import CameraName
+
+GATE = CameraName("gate")
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    with Catalog(tmp_path / CATALOG_NAME) as opened:
+        yield opened
+
+
+def file_segment(root: Path, clip: Path, opened_ns: int = T0_NS) -> str:
+    """A filed segment on disk; returns its path relative to the root."""
+    path = filed_path(root, GATE, opened_ns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(clip.read_bytes())
+    return path.relative_to(root).as_posix()
+
+
+def test_segments_are_found_by_camera_and_by_shared_time(catalog: Catalog) -> None:
+    for start_s in (120, 0, 60):
+        catalog.add_segment(segment("gate", start_s))
+    catalog.add_segment(segment("yard", 0))
+    assert [s.started_at_ns for s in catalog.segments(GATE)] == [T0_NS, T0_NS + 60 * NS, T0_NS + 120 * NS]
+    assert catalog.segments(GATE, T0_NS + 60 * NS, T0_NS + 120 * NS) == [segment("gate", 60)]
+    assert {s.camera for s in catalog.segments(to_ns=T0_NS + 1)} == {"gate", "yard"}
+    assert catalog.total_bytes() == 4000
+
+
+def test_segment_that_is_added_twice_is_one_row_with_the_last_facts(catalog: Catalog) -> None:
+    catalog.add_segment(segment(size_bytes=1))
+    catalog.add_segment(segment(size_bytes=2))
+    assert catalog.segments() == [segment(size_bytes=2)]
+
+
+def test_marked_segments_are_not_listed_and_are_dropped_after_their_files(catalog: Catalog) -> None:
+    one, two = segment(start_s=0), segment(start_s=60)
+    catalog.add_segment(one)
+    catalog.add_segment(two)
+    catalog.mark_deleting([one.path])
+    assert catalog.segments() == [two]
+    assert catalog.deleting() == [one.path]
+    catalog.drop([one.path])
+    assert catalog.deleting() == []
+
+
+def test_event_keeps_its_picture_and_stays_ended(catalog: Catalog) -> None:
+    catalog.put_event(event(snapshot="a.jpg"))
+    catalog.put_event(event(end_s=5))
+    assert catalog.event("e1") == event(end_s=5, snapshot="a.jpg")
+    catalog.put_event(event())  # an old state, told again
+    assert catalog.event("e1") == event(end_s=5, snapshot="a.jpg")
+    assert catalog.unended_events(GATE) == []
+
+
+def test_events_come_newest_first_by_camera_kind_time_and_number(catalog: Catalog) -> None:
+    catalog.put_event(event("a", start_s=0, end_s=5))
+    catalog.put_event(event("b", start_s=10, kind="motion"))
+    catalog.put_event(event("c", start_s=20, camera="yard", end_s=30))
+    assert [e.id for e in catalog.events()] == ["c", "b", "a"]
+    assert [e.id for e in catalog.events(limit=1)] == ["c"]
+    assert [e.id for e in catalog.events(GATE)] == ["b", "a"]
+    assert [e.id for e in catalog.events(kind="motion")] == ["b"]
+    assert [e.id for e in catalog.events(from_ns=T0_NS + 6 * NS)] == ["c", "b"]  # b goes on
+    assert [e.id for e in catalog.events(to_ns=T0_NS + 10 * NS)] == ["a"]
+    assert [e.id for e in catalog.unended_events(GATE)] == ["b"]
+    assert catalog.event("none") is None
+
+
+def test_segments_of_an_event_are_those_that_show_it(catalog: Catalog) -> None:
+    for start_s in (0, 60, 120):
+        catalog.add_segment(segment(start_s=start_s))
+    shown = catalog.segments_of(event(start_s=50, end_s=70))
+    assert [s.started_at_ns for s in shown] == [T0_NS, T0_NS + 60 * NS]
+    assert len(catalog.segments_of(event(start_s=70))) == 2  # it goes on
+
+
+def write_events(path: Path, worker: int) -> None:
+    with Catalog(path) as own:
+        for number in range(50):
+            own.put_event(event(f"{worker}-{number}"))
+
+
+def test_several_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / CATALOG_NAME
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_events, args=(path, worker)) for worker in range(3)]
+    for writer in writers:
+        writer.start()
+    with Catalog(path) as reader:
+        for writer in writers:
+            writer.join(60)
+            assert writer.exitcode == 0
+        assert len(reader.events()) == 150
+
+
+def test_read_only_catalog_neither_makes_nor_changes_one(tmp_path: Path) -> None:
+    path = tmp_path / CATALOG_NAME
+    with pytest.raises(CatalogError, match="there is no catalog"):
+        Catalog(path, read_only=True)
+    assert list(tmp_path.iterdir()) == []
+    Catalog(path).close()
+    with Catalog(path, read_only=True) as reader, pytest.raises(CatalogError, match="readonly"):
+        reader.add_segment(segment())
+
+
+def test_catalog_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / CATALOG_NAME
+    Catalog(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(CatalogError, match="is of version 99, this raycctv knows 1"):
+        Catalog(path)
+    assert path.exists()
+
+
+@pytest.mark.logs_errors
+def test_file_that_is_no_database_is_put_aside_and_the_footage_described_anew(tmp_path: Path, clip: Path) -> None:
+    path = file_segment(tmp_path, clip)
+    (tmp_path / CATALOG_NAME).write_bytes(b"no database at all" * 1000)
+    with Catalog(tmp_path / CATALOG_NAME) as catalog:
+        assert catalog.reconcile(tmp_path) == Reconciled(inserted=1, dropped=0, deletions_finished=0)
+        (found,) = catalog.segments()
+    assert (found.path, found.codec, found.width_px, found.height_px) == (path, "h264", 640, 360)
+    assert found.started_at_ns == T0_NS
+    assert found.duration_ns == pytest.approx(10 * NS, rel=0.01)
+    assert found.size_bytes == (tmp_path / path).stat().st_size
+    assert [p.name for p in tmp_path.glob("*.damaged*")] == [f"{CATALOG_NAME}.damaged"]
+
+
+@pytest.mark.logs_errors
+def test_catalog_that_is_damaged_while_open_says_so_and_is_made_anew_at_the_next_start(tmp_path: Path, clip: Path) -> None:
+    file_segment(tmp_path, clip)
+    path = tmp_path / CATALOG_NAME
+    with Catalog(path) as catalog:
+        catalog.reconcile(tmp_path)
+        for number in range(200):
+            catalog.put_event(event(f"e{number}"))
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)  # the header stays, so that opening it succeeds
+    path.write_bytes(data)
+    with Catalog(path) as catalog:
+        with pytest.raises(CatalogError, match="is damaged"):
+            catalog.events()
+        assert catalog.reconcile(tmp_path).inserted == 1
+        assert len(catalog.segments()) == 1
+
+
+def test_catalog_that_is_deleted_while_open_is_made_anew(tmp_path: Path, catalog: Catalog) -> None:
+    catalog.add_segment(segment())
+    for path in tmp_path.glob(f"{CATALOG_NAME}*"):
+        path.unlink()
+    catalog.add_segment(segment(start_s=60))
+    assert catalog.segments() == [segment(start_s=60)]
+    with Catalog(tmp_path / CATALOG_NAME) as other:
+        assert other.segments() == [segment(start_s=60)]
+
+
+def test_reconcile_settles_what_a_crash_left(tmp_path: Path, clip: Path, catalog: Catalog) -> None:
+    unlisted = file_segment(tmp_path, clip, T0_NS)  # crash between rename and insert
+    marked = file_segment(tmp_path, clip, T0_NS + 60 * NS)  # crash between mark and unlink
+    gone = segment(path="gate/2023-11-14/gate_20231114T230000Z.mp4")  # somebody deleted the file
+    catalog.add_segment(segment(start_s=60, path=marked))
+    catalog.add_segment(gone)
+    catalog.mark_deleting([marked])
+    assert catalog.reconcile(tmp_path) == Reconciled(inserted=1, dropped=1, deletions_finished=1)
+    assert [s.path for s in catalog.segments()] == [unlisted]
+    assert catalog.deleting() == []
+    assert not (tmp_path / marked).exists()
+    assert catalog.reconcile(tmp_path) == Reconciled(0, 0, 0)
+
+
+def test_reconcile_leaves_out_a_file_that_does_not_play(tmp_path: Path, catalog: Catalog) -> None:
+    path = filed_path(tmp_path, GATE, T0_NS)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"nothing")
+    assert catalog.reconcile(tmp_path).inserted == 0
+    assert path.exists()
+
+
+def test_row_that_cannot_be_written_is_written_with_the_next(tmp_path: Path, catalog: Catalog) -> None:
+    with sqlite3.connect(tmp_path / CATALOG_NAME) as other:
+        other.execute("CREATE TRIGGER full BEFORE INSERT ON segments BEGIN SELECT raise(ABORT, 'disk full'); END")
+        other.commit()
+        with pytest.raises(CatalogError, match="disk full"):
+            catalog.add_segment(segment(start_s=0))
+        other.execute("DROP TRIGGER full")
+    other.close()
+    catalog.add_segment(segment(start_s=60))
+    assert len(catalog.segments()) == 2
