@@ -18,7 +18,9 @@ def test_window_lets_the_newest_win() -> None:
 @given(st.integers(1, 4), st.lists(st.sampled_from(["offer", "land"]), max_size=60))
 def test_window_loses_nothing_and_never_exceeds_its_size(size: int, steps: list[str]) -> None:
     window: Window[int] = Window(size)
-    offered, out, flying = 0, [], []
+    offered = 0
+    out: list[int] = []
+    flying: list[int] = []
     for step in steps:
         if step == "offer":
             dropped = window.offer(offered)
