@@ -11,6 +11,7 @@ import pytest
 
 from raycctv.detection.models import locate
 from raycctv.errors import WeightsMissing
+from raycctv.rtmp import server
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.footage import FootageMissing, vtest
 from raycctv.simulate.scenes import drawn, encode
@@ -72,6 +73,12 @@ def rtmp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtmpServer]:
     """A real nginx-rtmp for all tests that do not restart it; each uses streams of its own names."""
     with RtmpServer(tmp_path_factory.mktemp("rtmp")) as server:
         yield server
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    return server.free_port()
 
 
 @pytest.fixture(scope="session")

@@ -93,13 +93,15 @@ class EventLog:
             os.write(self._descriptor, b"\n")
 
     def _rotate(self) -> None:
-        os.close(self._descriptor)
+        """Where this fails, the next write tries again, and until then nothing is written to the wrong file."""
         for number in range(self._backups - 1, 0, -1):
             older = self._path.with_name(f"{LOG_NAME}.{number}")
             if older.exists():
                 older.replace(self._path.with_name(f"{LOG_NAME}.{number + 1}"))
-        self._path.replace(self._path.with_name(f"{LOG_NAME}.1"))
-        self._descriptor = self._open()
+        if self._path.exists():
+            self._path.replace(self._path.with_name(f"{LOG_NAME}.1"))
+        full, self._descriptor = self._descriptor, self._open()
+        os.close(full)
 
 
 def write_snapshot(folder: Path, event: Event, jpeg: bytes) -> str:

@@ -1,0 +1,104 @@
+"""Each state of an event, once in the log and the catalog, however often it is told."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import NS, T0_NS, event, segment
+
+from raycctv.clock import ManualClock
+from raycctv.errors import CatalogError
+from raycctv.recording.catalog import CATALOG_NAME, Catalog
+from raycctv.sinks.event_log import LOG_NAME, EventLog
+from raycctv.sinks.record import EventRecorder
+from raycctv.types import CameraName, Event
+
+GATE = CameraName("gate")
+
+
+class Sink:
+    """A recorder and what it has written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.catalog = Catalog(folder / CATALOG_NAME)
+        self.clock = ManualClock(T0_NS)
+        self.recorder = EventRecorder(folder, EventLog(folder, 10**6, 3), self.catalog, self.clock)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / LOG_NAME).read_text().splitlines()]
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> Iterator[Sink]:
+    made = Sink(tmp_path)
+    yield made
+    made.recorder.close()
+    made.recorder.close()
+
+
+def test_begin_and_end_are_a_line_each_and_one_row(sink: Sink) -> None:
+    sink.catalog.add_segment(segment())
+    sink.recorder.record(event(), b"jpeg")
+    sink.recorder.record(event(end_s=5), None)
+    begun, ended = sink.lines()
+    assert (begun["ended_at"], ended["ended_at"]) == (None, "2023-11-14T22:13:25.000Z")
+    assert begun["snapshot"] == ended["snapshot"] == "snapshots/2023-11-14/e1.jpg"
+    assert ended["segments"] == [segment().path]
+    assert sink.catalog.events() == [event(end_s=5, snapshot="snapshots/2023-11-14/e1.jpg")]
+
+
+def test_state_that_is_told_again_is_recorded_once(sink: Sink) -> None:
+    for told in (event(), event(), event(end_s=5), event(end_s=5), event()):
+        sink.recorder.record(told, b"jpeg")
+    assert [line["ended_at"] is None for line in sink.lines()] == [True, False]
+
+
+def test_better_picture_at_the_end_replaces_the_first(sink: Sink) -> None:
+    sink.recorder.record(event(), b"first")
+    sink.recorder.record(event(end_s=5), b"better")
+    (kept,) = sink.catalog.events()
+    assert kept.snapshot is not None
+    assert (sink.folder / kept.snapshot).read_bytes() == b"better"
+
+
+def test_event_without_its_picture_is_better_than_none(sink: Sink, caplog: pytest.LogCaptureFixture) -> None:
+    (sink.folder / "snapshots").touch()
+    sink.recorder.record(event(), b"jpeg")
+    assert sink.lines()[0]["snapshot"] is None
+    assert "cannot be written" in caplog.text
+
+
+class Broken(Catalog):
+    """A catalog whose disk has just filled."""
+
+    def put_event(self, event: Event) -> None:
+        raise CatalogError("catalog.sqlite3: database or disk is full")
+
+
+def test_catalog_that_fails_leaves_the_line_in_the_log_and_is_told_again(sink: Sink) -> None:
+    broken = EventRecorder(sink.folder, EventLog(sink.folder, 10**6, 3), Broken(sink.folder / CATALOG_NAME), sink.clock)
+    with pytest.raises(CatalogError):
+        broken.record(event(), None)
+    broken.close()
+    assert len(sink.lines()) == 1
+    sink.recorder.record(event(), None)  # as Ray does when the sink has died in between
+    assert [line["id"] for line in sink.lines()] == ["e1", "e1"]
+    assert len(sink.catalog.events()) == 1
+
+
+def test_events_of_a_reader_that_died_have_ended(sink: Sink) -> None:
+    sink.recorder.record(event("a"), None)
+    sink.recorder.record(event("b", camera="yard"), None)
+    sink.recorder.record(event("c", start_s=1, end_s=2), None)
+    sink.clock.advance(30)
+    sink.recorder.abandon(GATE)
+    sink.recorder.abandon(GATE)
+    found = {one.id: one for one in sink.catalog.events()}
+    assert found["a"].ended_at_ns == T0_NS + 30 * NS
+    assert found["a"].why == "a test; ended because the camera's reader started anew"
+    assert found["b"].ended_at_ns is None
+    assert found["c"].ended_at_ns == T0_NS + 2 * NS
+    assert len(sink.lines()) == 4
