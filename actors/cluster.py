@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._raylet import Config as RayConfig  # type: ignore[attr-defined]  # Cython, without stubs
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from actors import names
@@ -19,8 +21,12 @@ from actors.options import options
 from actors.supervisor import Supervisor
 from raycctv.config import Config, digest
 from raycctv.errors import ClusterError, RaycctvError
+from raycctv.process import DetachedProcess
 
+_LOOPBACK = "127.0.0.1"
+_HEAD = "ray-head"
 _START_S = 180.0
+_STOP_S = 30.0
 _ANSWER_S = 30.0
 _OBJECT_STORE_BYTES = 200_000_000
 """Crops are the only large objects, 270 kB each and gone at once."""
@@ -47,44 +53,78 @@ def private_cluster(cpus: int | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None) -> Iterator[str]:
     """Connected to the cluster at ``address``, or where None to the one that this machine belongs to.
+
+    Yields the URL of its dashboard, empty where it has none.
 
     Raises:
         ClusterError: there is none.
     """
     os.environ.update(_QUIET)
+    _authenticate()
+    where = address or local_address()
+    if where is None:
+        raise ClusterError("no Ray cluster runs on this machine; `raycctv up CONFIG` starts one")
     try:
-        ray.init(address=address or "auto", namespace=names.NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+        context = ray.init(address=where, namespace=names.NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RayError, ValueError, TimeoutError, RuntimeError) as error:
-        where = f"at {address}" if address else "on this machine"
-        raise ClusterError(f"no Ray cluster answers {where}; `raycctv up CONFIG` starts one") from error
+        raise ClusterError(f"no Ray cluster lets us in at {where}; `ray status --address {where}` says more") from error
     try:
-        yield
+        yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         ray.shutdown()
+
+
+def local_address() -> str | None:
+    """The cluster that this machine belongs to: ``RAY_ADDRESS``, else that of the last ``ray start`` here, if it answers.
+
+    Ray's own ``auto`` would also take any other Ray that happens to run here, such as a demo's.
+    """
+    if os.environ.get("RAY_ADDRESS"):
+        return os.environ["RAY_ADDRESS"]
+    try:
+        address = _last_started().read_text().strip()
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=2):
+            return address
+    except (OSError, ValueError):
+        return None
 
 
 def start_head(dashboard_port: int = 8265) -> None:
     """Start a Ray head on this machine that goes on after this process, with its dashboard on loopback.
 
+    Ray's own ports listen on every interface (Ray 2.60 offers no other), guarded by its token in ``~/.ray/auth_token``.
+
     Raises:
         ClusterError: it did not start; holds Ray's last words.
     """
+    port = _free_port()
     command = [
-        _ray(), "start", "--head", "--disable-usage-stats", "--node-ip-address=127.0.0.1", "--port=0",
-        "--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}",
-        f"--object-store-memory={_OBJECT_STORE_BYTES}",
+        _ray(), "start", "--head", "--block", "--disable-usage-stats", f"--port={port}", "--include-dashboard=true",
+        f"--dashboard-host={_LOOPBACK}", f"--dashboard-port={dashboard_port}", f"--object-store-memory={_OBJECT_STORE_BYTES}",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **_QUIET}, check=False)
-    if done.returncode:
-        words = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise ClusterError(f"ray start failed: {' '.join(words)}")
+    os.environ.update(_QUIET)
+    if not _has_token():
+        subprocess.run([_ray(), "get-auth-token", "--generate"], capture_output=True, check=False)
+    _authenticate()
+    stop_head()
+    head = DetachedProcess.start(_HEAD, command, _run_dir())
+    deadline_s = time.monotonic() + _START_S
+    while not (local_address() or "").endswith(f":{port}"):
+        if not head.alive() or time.monotonic() > deadline_s:
+            head.stop()
+            raise ClusterError(f"Ray did not start: {head.last_words() or 'it said nothing'}")
+        time.sleep(0.05)
 
 
-def stop_head() -> None:
-    """End every Ray process of this machine."""
-    subprocess.run([_ray(), "stop"], capture_output=True, check=False)
+def stop_head() -> bool:
+    """End the Ray head that :func:`start_head` started, and nobody else's. Returns whether there was one."""
+    head = DetachedProcess.adopt(_HEAD, _run_dir())
+    if head is not None:
+        head.stop(_STOP_S)
+    return head is not None
 
 
 def running() -> Any | None:
@@ -164,6 +204,38 @@ def _await_gone() -> None:
     deadline = time.monotonic() + _ANSWER_S
     while running() is not None and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+def _authenticate() -> None:
+    """Show this machine's token to clusters that ask for one, which those that :func:`start_head` starts do.
+
+    Ray's own ``ray start`` does so wherever there is a token, ``ray.init`` only when told. It has read its settings when it
+    was imported, and must read them again. Source: Ray 2.60, _private/authentication/authentication_token_setup.py.
+    """
+    if "RAY_AUTH_MODE" not in os.environ and _has_token():
+        os.environ["RAY_AUTH_MODE"] = "token"
+        RayConfig.initialize("")
+
+
+def _has_token() -> bool:
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return named or Path.home().joinpath(".ray", "auth_token").is_file()
+
+
+def _last_started() -> Path:
+    """Where ``ray start`` writes its address. Source: Ray 2.60, _common/utils.py, get_ray_address_file."""
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - Ray's own choice
+    return Path(folder, "ray", "ray_current_cluster")
+
+
+def _run_dir() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "raycctv", "run")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        return int(probe.getsockname()[1])
 
 
 def _ray() -> str:

@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import time
@@ -30,6 +31,9 @@ from raycctv.redact import redact
 log = logging.getLogger(__name__)
 
 _LAST_LINES = 4
+_ADDRESS = re.compile(r"\[(\w+) @ 0x[0-9a-f]+\] ")
+"""Where in memory a part of ffmpeg lives: nothing that anybody wants to read, and different each time."""
+
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -126,7 +130,7 @@ class DetachedProcess:
             errors.write_text(text)
         except OSError:
             return ""
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        lines = [_ADDRESS.sub("", line).strip() for line in text.splitlines() if line.strip()]
         return " | ".join(lines[-_LAST_LINES:])
 
     def signal(self, number: signal.Signals) -> None:

@@ -34,7 +34,7 @@ def check(
         print_json({"valid": True, "cameras": cameras})
     else:
         columns = list(dict.fromkeys(key for camera in cameras for key in camera))
-        print_table(f"{config}: valid", columns, [[camera.get(key, "") or "" for key in columns] for camera in cameras])
+        print_table(f"{config}: valid", columns, [[_plain(camera.get(key)) for key in columns] for camera in cameras])
     if any("error" in camera for camera in cameras):
         raise typer.Exit(1)
 
@@ -51,17 +51,16 @@ def up(
     from actors import cluster
 
     loaded = load(config)
-    started = address is None and not _ray_runs_here()
     with progress() as bar:
-        task = bar.add_task("starting Ray" if started else "connecting", total=2)
-        if started:
+        task = bar.add_task("connecting to Ray", total=2)
+        if address is None and cluster.local_address() is None:
+            bar.update(task, description="starting Ray")
             cluster.start_head(dashboard_port)
-        bar.update(task, advance=1, description=f"starting {len(loaded.cameras)} cameras")
-        with cluster.connected(address):
+        with cluster.connected(address) as dashboard:
+            bar.update(task, advance=1, description=f"starting {len(loaded.cameras)} cameras")
             cluster.deploy(loaded)
-        bar.update(task, advance=1)
-    dashboard = f"; Ray dashboard at http://127.0.0.1:{dashboard_port}" if started else ""
-    stdout.print(f"running {len(loaded.cameras)} cameras{dashboard}", markup=False)
+            bar.update(task, advance=1)
+    stdout.print(f"running {len(loaded.cameras)} cameras; Ray dashboard: {dashboard or 'none'}", markup=False)
 
 
 def status(address: Address = None, json: Json = False) -> None:
@@ -86,33 +85,36 @@ def down(
     keep_recording: Annotated[
         bool, typer.Option("--keep-recording", help="Leave the recorders running; the next `up` adopts them.")
     ] = False,
-    keep_ray: Annotated[bool, typer.Option("--keep-ray", help="Leave this machine's Ray running.")] = False,
+    keep_ray: Annotated[bool, typer.Option("--keep-ray", help="Leave the Ray running that `up` has started.")] = False,
 ) -> None:
-    """Stop raycctv: the recorders finish their files. Without --address this machine's Ray is stopped too."""
+    """Stop raycctv: the recorders finish their files. The Ray that `up` started on this machine is stopped too."""
     from actors import cluster
 
     with cluster.connected(address):
         supervisor = cluster.running()
         if supervisor is not None:
             cluster.undeploy(supervisor, keep_recording=keep_recording)
-    if address is None and not keep_ray:
-        cluster.stop_head()
-    stdout.print("stopped" if supervisor is not None else "raycctv was not running", markup=False)
+    ray_stopped = not keep_ray and address is None and cluster.stop_head()
+    stdout.print("stopped" if supervisor is not None else "raycctv was not running", "and Ray too" if ray_stopped else "")
 
 
-def _ray_runs_here() -> bool:
-    from actors import cluster
-
-    try:
-        with cluster.connected(None):
-            return True
-    except ClusterError:
-        return False
+def _plain(value: Any) -> object:
+    """A value of JSON in a table."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "-" if value is None else value
 
 
 def _listed(config: Config) -> list[dict[str, Any]]:
     return [
-        {"camera": name, "source": str(camera.source), "recorded": camera.recorded, "objects": ", ".join(camera.objects)}
+        {
+            "camera": name,
+            "source": str(camera.pull or camera.source),
+            "recorded": camera.recorded,
+            "objects": ", ".join(camera.objects),
+        }
         for name, camera in config.cameras.items()
     ]
 
@@ -135,26 +137,48 @@ def _probed(config: Config) -> list[dict[str, Any]]:
 
 
 def _print_status(parts: dict[str, Any]) -> None:
-    readers = {name: part for name, part in parts.items() if name.startswith("reader:")}
-    columns = ["camera", "state", "frames", "corrupt", "lag_p95_s", "candidates", "dropped", "events", "error"]
-    rows = []
-    for name, part in readers.items():
-        values = {**part, "camera": name.removeprefix("reader:")}
-        rows.append([_cell(values.get(column)) for column in columns])
-    print_table("cameras", columns, rows)
-    recorders = parts.get("storage", {}).get("recorders", {})
-    if recorders:
-        columns = ["camera", "recording", "pid", "starts", "last_error"]
-        print_table("recorders", columns, [[name, *(_cell(r.get(c)) for c in columns[1:])] for name, r in recorders.items()])
-    others = [(name, part) for name, part in parts.items() if name not in readers]
-    print_table("other actors", ["actor", "status"], [[name, _summary(part)] for name, part in others])
+    readers = {name.removeprefix("reader:"): part for name, part in parts.items() if name.startswith("reader:")}
+    storage = parts.get("storage", {})
+    recorders, relays = storage.get("recorders", {}), storage.get("relays", {})
+    columns = ["camera", "analysis", "recording", "frames", "lag p95 s", "crops", "dropped", "events"]
+    rows = [[name, *_camera_cells(reader, recorders.get(name))] for name, reader in readers.items()]
+    print_table("Cameras", columns, rows)
+    others = [(name, part) for name, part in parts.items() if not name.startswith("reader:")]
+    print_table("Other actors", ["actor", "status"], [[name, _summary(part)] for name, part in others])
+    for kind, group in (("analysis", readers), ("recorder", recorders), ("relay", relays), ("actor", dict(others))):
+        for name, part in group.items():
+            words = part.get("error") or (part.get("last_error") if not part.get("recording") else None)
+            if words:
+                stdout.print(f"{kind} of {name}: {words}" if kind != "actor" else f"{name}: {words}", markup=False)
+    for what, words in storage.get("errors", {}).items():
+        stdout.print(f"storage, {what}: {words}", markup=False)
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {count}" for key, count in value.items()) or "-"
-    return "-" if value in (None, "") else value
+def _camera_cells(reader: dict[str, Any], recorder: dict[str, Any] | None) -> list[object]:
+    lag_s = reader.get("lag_p95_s")
+    return [
+        reader.get("state", "failed"),
+        "-" if recorder is None else _recording(recorder),
+        reader.get("frames", 0),
+        "-" if lag_s is None else f"{lag_s:.2f}",
+        reader.get("candidates", 0),
+        sum(reader.get("dropped", {}).values()),
+        ", ".join(f"{count} {kind}" for kind, count in reader.get("events", {}).items()) or "-",
+    ]
+
+
+def _recording(recorder: dict[str, Any]) -> str:
+    if recorder["recording"]:
+        return "yes"
+    return "no" if recorder["pid"] is None else "waits"
 
 
 def _summary(part: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {_cell(value)}" for key, value in part.items() if not isinstance(value, dict) and key != "pid")
+    said = {key: value for key, value in part.items() if not isinstance(value, dict) and key not in ("pid", "error")}
+    return ", ".join(f"{key} {_cell(key, value)}" for key, value in said.items()) or "-"
+
+
+def _cell(key: str, value: Any) -> str:
+    if key.endswith("_bytes"):
+        return f"{value / 1e9:.1f} GB"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

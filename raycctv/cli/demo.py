@@ -64,43 +64,31 @@ def _cameras(count: int, seconds: int) -> list[Any]:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    columns = [
-        "camera",
-        "streamed s",
-        "recorded s",
-        "coverage",
-        "frames",
-        "lag p50 s",
-        "lag p95 s",
-        "crops",
-        "dropped",
-        "events",
-    ]
-    keys = [
-        "camera",
-        "streamed_s",
-        "recorded_s",
-        "coverage",
-        "frames",
-        "lag_p50_s",
-        "lag_p95_s",
-        "candidates",
-        "dropped",
-        "events",
-    ]
-    rows = [[_cell(camera[key]) for key in keys] for camera in summary["cameras"]]
-    print_table("Cameras", columns, rows)
-    parts = sorted(summary["cpu_cores"], key=lambda part: -summary["cpu_cores"][part])
+    columns = ["camera", "sent s", "recorded s", "coverage", "lag p50, p95 s", "crops", "dropped", "events"]
+    print_table("Cameras", columns, [_camera_row(camera) for camera in summary["cameras"]])
     cores, rss = summary["cpu_cores"], summary["rss_bytes"]
-    print_table(
-        "Cost", ["part", "CPU cores", "RSS MB"], [[part, f"{cores[part]:.2f}", rss.get(part, 0) // 10**6] for part in parts]
-    )
+    parts = sorted(cores, key=lambda part: -cores[part])
+    rows = [[part, f"{cores[part]:.2f}", rss.get(part, 0) // 10**6] for part in parts]
+    print_table("Cost", ["part", "CPU cores", "RSS MB"], rows)
     folder = summary["folder"]
-    stdout.print(f"events by kind: {_cell(summary['events'])}; disk {summary['disk_bytes_per_s'] / 1e6:.2f} MB/s", markup=False)
-    stdout.print(f"recordings in {folder}/recordings, events and snapshots in {folder}/log", markup=False)
+    stdout.print(f"events by kind: {_counts(summary['events'])}", markup=False)
+    stdout.print(f"written to disk: {summary['disk_bytes_per_s'] / 1e6:.2f} MB/s", markup=False)
+    stdout.print(f"recordings: {folder}/recordings; events and snapshots: {folder}/log", markup=False)
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, dict):
-        return ", ".join(f"{count} {key}" for key, count in value.items()) or "-"
-    return f"{value:.3f}" if isinstance(value, float) else value
+def _camera_row(camera: dict[str, Any]) -> list[object]:
+    lags = [camera["lag_p50_s"], camera["lag_p95_s"]]
+    return [
+        camera["camera"],
+        f"{camera['streamed_s']:.1f}",
+        f"{camera['recorded_s']:.1f}",
+        f"{camera['coverage']:.3f}",
+        ", ".join("-" if lag is None else f"{lag:.2f}" for lag in lags),
+        camera["candidates"] or 0,
+        sum((camera["dropped"] or {}).values()),
+        _counts(camera["events"]),
+    ]
+
+
+def _counts(events: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in events.items()) or "-"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,7 +14,9 @@ from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
 
-stdout = Console(soft_wrap=True, highlight=False)
+_WIDTH_IN_A_FILE = 120
+
+stdout = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDTH_IN_A_FILE)
 stderr = Console(stderr=True, highlight=False)
 
 
@@ -24,11 +27,14 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table for a person. A column whose every cell is a number is set to the right."""
-    table = Table(title=escape(title), title_justify="left", header_style="bold")
+    """A table for a person. A column of numbers is set to the right; where the width is short the last column is folded."""
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        last = index == len(columns) - 1
+        table.add_column(
+            column, justify="right" if numeric else "left", no_wrap=not last, overflow="fold" if last else "ellipsis"
+        )
     for row in rows:
         table.add_row(*[f"{cell:.3g}" if isinstance(cell, float) else escape(str(cell)) for cell in row])
     stdout.print(table)
