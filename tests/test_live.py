@@ -1,0 +1,196 @@
+"""One live camera in a thread, with detectors that are quick, slow, dead or gone."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from support import until
+
+from raycctv import live
+from raycctv.clock import SystemClock
+from raycctv.config import Camera, Config, StreamUrl
+from raycctv.detection.backends import open_backend
+from raycctv.live import AskDetector, LiveReader, Verdicts
+from raycctv.pipeline import Report, analyze_file
+from raycctv.rtmp.server import RtmpServer
+from raycctv.simulate.camera import SimulatedCamera
+from raycctv.simulate.proxy import CorruptingProxy
+from raycctv.types import CameraName, Detections
+
+NAME = CameraName("cam")
+
+
+class Running:
+    """A reader in its thread, and what it has reported."""
+
+    def __init__(self, url: str, ask: AskDetector) -> None:
+        self.reports: list[Report] = []
+        camera = Camera(source=StreamUrl.parse(url))
+        self.reader = LiveReader(NAME, camera, Config(cameras={NAME: camera}), SystemClock(), ask, self.reports.append)
+        self.stats = self.reader.stats
+        self._thread = threading.Thread(target=self.reader.run)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.reader.stop()
+        self._thread.join(15)
+        assert not self._thread.is_alive()
+
+    def join(self) -> None:
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+
+Run = Callable[[str, AskDetector], Running]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    made: list[Running] = []
+
+    def start(url: str, ask: AskDetector) -> Running:
+        made.append(Running(url, ask))
+        return made[-1]
+
+    yield start
+    for running in made:
+        running.stop()
+
+
+@pytest.fixture
+def camera(rtmp: RtmpServer, clip: Path, request: pytest.FixtureRequest) -> Iterator[SimulatedCamera]:
+    simulated = SimulatedCamera("cam", clip, rtmp.url(request.node.name))
+    yield simulated
+    simulated.stop()
+
+
+@pytest.fixture
+def url(rtmp: RtmpServer, request: pytest.FixtureRequest) -> str:
+    return rtmp.url(request.node.name)
+
+
+def sees_nothing(images: object) -> "Future[Verdicts]":
+    future: Future[Verdicts] = Future()
+    future.set_result([Detections.empty()] * len(images))  # type: ignore[arg-type]
+    return future
+
+
+def never_answers(images: object) -> "Future[Verdicts]":
+    return Future()
+
+
+def is_gone(images: object) -> "Future[Verdicts]":
+    raise ConnectionError("the detector is gone")
+
+
+def fails(images: object) -> "Future[Verdicts]":
+    future: Future[Verdicts] = Future()
+    future.set_exception(ConnectionError("the detector died while it was asked"))
+    return future
+
+
+def kinds(running: Running) -> set[str]:
+    return {report.event.kind for report in running.reports}
+
+
+def test_reader_of_a_file_says_what_the_pipeline_says(shared_data: Path, weights: Path, run: Run) -> None:
+    clip = shared_data / "clips" / "one-by-one-person-detection.mp4"
+    any_camera = Camera(source=StreamUrl.parse(f"file://{clip}"))
+    with open_backend("ssdlite_mobilenet_v2", "openvino", threads=2) as detector:
+
+        def ask(images: object) -> "Future[Verdicts]":
+            future: Future[Verdicts] = Future()
+            future.set_result(detector.infer(images))  # type: ignore[arg-type]
+            return future
+
+        expected = list(analyze_file(NAME, clip, any_camera, Config(cameras={NAME: any_camera}), detector))
+        running = run(f"file://{clip}", ask)
+        running.join()
+    assert [report.event for report in running.reports] == [report.event for report in expected]
+    assert [report.snapshot_jpeg for report in running.reports] == [report.snapshot_jpeg for report in expected]
+    assert len(expected) == 12
+    stats = running.stats.as_json()
+    assert (stats["state"], stats["dropped"], stats["corrupt"]) == ("ended", {}, 0)
+    assert stats["events"] == {"person": 6}
+    assert stats["frames"] == stats["decoded_frames"] > 1000
+
+
+def test_reader_of_a_file_that_is_not_there_says_so(run: Run, tmp_path: Path) -> None:
+    running = run(f"file://{tmp_path}/none.mp4", sees_nothing)
+    running.join()
+    assert running.stats.state == "ended"
+    assert "No such file" in (running.stats.error or "")
+
+
+def test_camera_that_drops_and_returns_is_read_again_within_five_seconds(camera: SimulatedCamera, url: str, run: Run) -> None:
+    running = run(url, sees_nothing)
+    assert running.stats.state == "connecting"
+    for connection in (1, 2, 3):
+        camera.start()
+        seen = running.stats.decoded_frames
+        until(lambda n=connection, seen=seen: running.stats.connections == n and running.stats.decoded_frames > seen, 5)  # type: ignore[misc]
+        camera.stop()
+        until(lambda: running.stats.state == "offline", 5)
+    assert running.stats.corrupt == 0
+
+
+def test_motion_that_no_object_explains_is_an_event(camera: SimulatedCamera, url: str, run: Run) -> None:
+    running = run(url, sees_nothing)
+    camera.start()
+    until(lambda: bool(running.reports), 20)
+    assert running.reports[0].event.kind == "motion"
+    assert running.reports[0].snapshot_jpeg is not None
+    camera.stop()
+    until(lambda: running.stats.state == "offline", 10)
+    assert running.reports[-1].event.ended_at_ns is not None  # nothing stays open when the stream is gone
+    assert running.stats.candidates > 0
+
+
+def test_detector_that_never_answers_costs_verdicts_and_nothing_else(
+    camera: SimulatedCamera, url: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_VERDICT_TIMEOUT_S", 0.7)
+    running = run(url, never_answers)
+    camera.start()
+    until(lambda: {"superseded", "verdict_timeout"} <= set(running.stats.dropped), 20)
+    until(lambda: kinds(running) == {"motion"}, 10)
+    camera.stop()
+    until(lambda: running.stats.state == "offline", 10)
+    assert running.stats.dropped["disconnected"] > 0
+    assert running.stats.candidates == 0
+    assert running.stats.decoded_frames == running.stats.frames
+
+
+@pytest.mark.parametrize("detector", [is_gone, fails])
+def test_detector_that_is_gone_is_counted_and_asked_again(
+    camera: SimulatedCamera, url: str, run: Run, detector: AskDetector
+) -> None:
+    answering: list[AskDetector] = [detector]
+    running = run(url, lambda images: answering[0](images))
+    camera.start()
+    until(lambda: running.stats.dropped.get("detector_unavailable", 0) > 3, 20)
+    answering[0] = sees_nothing  # it is back
+    until(lambda: running.stats.candidates > 0, 20)
+    assert set(running.stats.dropped) == {"detector_unavailable"}
+
+
+def test_corrupt_stream_is_counted_and_survived(camera: SimulatedCamera, rtmp: RtmpServer, url: str, run: Run) -> None:
+    camera.start()
+    with CorruptingProxy(rtmp.rtmp_port, flip_every_bytes=5_000, seed=3) as proxy:
+        running = run(url.replace(str(rtmp.rtmp_port), str(proxy.port)), sees_nothing)
+        until(lambda: proxy.flipped > 40 and running.stats.corrupt > 0, 40)
+        seen = running.stats.decoded_frames
+        until(lambda: running.stats.decoded_frames > seen + 15, 20)
+        running.stop()
+
+
+def test_status_speaks_of_lag_once_there_is_one(camera: SimulatedCamera, url: str, run: Run) -> None:
+    running = run(url, sees_nothing)
+    assert running.stats.as_json()["lag_p95_s"] is None
+    camera.start()
+    until(lambda: running.stats.decoded_frames > 30, 10)
+    stats = running.stats.as_json()
+    assert 0 <= stats["lag_p50_s"] <= stats["lag_p95_s"] < 5
+    assert "lags_s" not in stats

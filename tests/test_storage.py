@@ -1,0 +1,134 @@
+"""One machine's disk side, with real recorders and relays."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import NS, until
+
+from raycctv.clock import SystemClock
+from raycctv.config import Camera, Config, Recording, Retention, StreamUrl
+from raycctv.errors import RecordingError
+from raycctv.process import DetachedProcess
+from raycctv.recording.catalog import CATALOG_NAME, Catalog
+from raycctv.recording.recorder import RUN_DIR
+from raycctv.rtmp.server import RtmpServer
+from raycctv.simulate.camera import SimulatedCamera
+from raycctv.storage import Storage
+from raycctv.types import CameraName
+
+Open = Callable[..., Storage]
+
+
+@pytest.fixture
+def open_storage(rtmp: RtmpServer, tmp_path: Path) -> Iterator[Open]:
+    """Storage for cameras of those names; whatever recorders it leaves are ended."""
+    made: list[Storage] = []
+
+    def start(*names: str, **recording: object) -> Storage:
+        cameras = {CameraName(name): Camera(source=StreamUrl.parse(rtmp.url(name))) for name in names}
+        settings = Recording.model_validate({"root": tmp_path / "footage", "segment_s": 5, "sweep_s": 0.1, **recording})
+        made.append(Storage(Config(cameras=cameras, recording=settings), SystemClock()))
+        return made[-1]
+
+    yield start
+    for file in (tmp_path / "footage" / RUN_DIR).glob("*.pid"):
+        left = DetachedProcess.adopt(file.stem, file.parent)
+        if left is not None:
+            left.stop(2)
+
+
+@pytest.fixture
+def camera(rtmp: RtmpServer, clip: Path) -> Iterator[SimulatedCamera]:
+    simulated = SimulatedCamera("cam", clip, rtmp.url("storage-cam"))
+    simulated.start()
+    yield simulated
+    simulated.stop()
+
+
+def pids(storage: Storage) -> list[int]:
+    return [recorder["pid"] for recorder in storage.status()["recorders"].values() if recorder["pid"]]
+
+
+def test_recorders_start_in_batches(open_storage: Open) -> None:
+    storage = open_storage("a", "b", "c", start_batch=2)
+    storage.tick()
+    assert len(pids(storage)) == 2
+    storage.tick()
+    assert len(pids(storage)) == 3
+    storage.close(keep_recording=False)
+    assert pids(storage) == []
+
+
+def test_recorders_outlive_storage_and_its_next_life_adopts_them(
+    camera: SimulatedCamera, open_storage: Open, tmp_path: Path
+) -> None:
+    first = open_storage("storage-cam")
+    until(lambda: first.status()["recorders"]["storage-cam"]["recording"], 10, first.tick)
+    first.close(keep_recording=True)
+    second = open_storage("storage-cam")
+    second.tick()
+    assert pids(second) == pids(first)
+    assert second.status()["recorders"]["storage-cam"]["starts"] == 0
+    until(lambda: second.status()["segments_filed"] >= 1, 15, second.tick)
+    second.close(keep_recording=False)
+    with Catalog(tmp_path / "footage" / CATALOG_NAME, read_only=True) as catalog:
+        segments = catalog.segments()
+    assert sum(segment.duration_ns for segment in segments) / NS == pytest.approx(camera.online_s, abs=1.5)
+    assert all((tmp_path / "footage" / segment.path).stat().st_size == segment.size_bytes for segment in segments)
+
+
+def test_killed_recorder_is_started_again(camera: SimulatedCamera, open_storage: Open) -> None:
+    storage = open_storage("storage-cam")
+    until(lambda: storage.status()["recorders"]["storage-cam"]["recording"], 10, storage.tick)
+    (pid,) = pids(storage)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: pids(storage) not in ([], [pid]), 5, storage.tick)
+    storage.close(keep_recording=False)
+
+
+def test_rotation_keeps_footage_within_its_budget(camera: SimulatedCamera, open_storage: Open, tmp_path: Path) -> None:
+    storage = open_storage("storage-cam", keep=Retention.model_validate({"max_size": 1, "min_free": "1B"}))
+    until(lambda: storage.status()["segments_deleted"] >= 2, 30, storage.tick)
+    storage.close(keep_recording=False)
+    with Catalog(tmp_path / "footage" / CATALOG_NAME, read_only=True) as catalog:
+        kept = {segment.path for segment in catalog.segments()}
+    assert {path.relative_to(tmp_path / "footage").as_posix() for path in tmp_path.glob("footage/*/2*/*.mp4")} == kept
+    assert len(kept) <= 1  # what was filed when the recorder was stopped
+
+
+@pytest.mark.logs_errors
+def test_camera_whose_folder_breaks_hinders_no_other(open_storage: Open, tmp_path: Path) -> None:
+    storage = open_storage("a", "b")
+    incoming = tmp_path / "footage" / "a" / "incoming"
+    incoming.rmdir()
+    incoming.touch()
+    storage.tick()
+    errors = storage.status()["errors"]
+    assert any("recording.root" in words for words in errors.values()), errors
+    assert len(pids(storage)) == 1
+    incoming.unlink()
+    storage.tick()
+    assert storage.status()["errors"] == {}
+    assert len(pids(storage)) == 2
+    storage.close(keep_recording=False)
+
+
+def test_folder_that_cannot_be_written_is_named(rtmp: RtmpServer) -> None:
+    cameras = {CameraName("a"): Camera(source=StreamUrl.parse(rtmp.url("a")))}
+    with pytest.raises(RecordingError, match=r"recording\.root: /proc/footage/a/incoming cannot be written"):
+        Storage(Config(cameras=cameras, recording=Recording(root=Path("/proc/footage"))), SystemClock())
+
+
+def test_relays_run_beside_recorders_and_end_with_them(rtmp: RtmpServer, clip: Path, tmp_path: Path) -> None:
+    """A file stands for the camera; tests/capture/test_relay.py has real ones."""
+    camera = Camera(source=StreamUrl.parse(rtmp.url("relayed")), pull=StreamUrl.parse(f"file://{clip}"))
+    config = Config(cameras={CameraName("relayed"): camera}, recording=Recording(root=tmp_path / "footage"))
+    storage = Storage(config, SystemClock())
+    until(lambda: storage.status()["recorders"]["relayed"]["recording"], 15, storage.tick)
+    status = storage.status()["relays"]["relayed"]
+    assert status["starts"] == 1
+    storage.close(keep_recording=False)
+    assert storage.status()["relays"]["relayed"]["pid"] is None
