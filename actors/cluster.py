@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from actors import names
 from actors.options import options
 from actors.supervisor import Supervisor
+from raycctv import errors
 from raycctv.config import Config, digest
 from raycctv.errors import ClusterError, RaycctvError
 from raycctv.process import DetachedProcess
@@ -30,6 +32,8 @@ _STOP_S = 30.0
 _ANSWER_S = 30.0
 _OBJECT_STORE_BYTES = 200_000_000
 """Crops are the only large objects, 270 kB each and gone at once."""
+
+_WRITTEN_ERROR = re.compile(r"raycctv\.errors\.(?P<name>\w+): (?P<message>.+)")
 
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray 2.60 warns about a default that it is going to change
@@ -189,14 +193,21 @@ def _own_errors(what: str) -> Iterator[None]:
 
 
 def _cause(error: BaseException, what: str) -> RaycctvError:
-    """The RaycctvError at the bottom of Ray's chain of wrappers, or a ClusterError with its last line."""
+    """The RaycctvError below Ray's wrappers, or a ClusterError with their last line.
+
+    Of an actor that failed to start Ray hands on the text alone, whose last line is that error's class and message.
+    """
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, RaycctvError):
             return seen
         seen = getattr(seen, "cause", None) or seen.__cause__
-    last = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
-    return ClusterError(f"{what}: {' '.join(last) or type(error).__name__}")
+    last = ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
+    written = _WRITTEN_ERROR.fullmatch(last)
+    if written is not None and written["name"] in errors.__all__:
+        raised: RaycctvError = getattr(errors, written["name"])(written["message"])
+        return raised
+    return ClusterError(f"{what}: {last}")
 
 
 def _await_gone() -> None:

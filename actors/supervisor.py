@@ -1,6 +1,7 @@
 """The wanted state of the cluster, and how what runs becomes it."""
 
 import logging
+import threading
 from typing import Any
 
 import ray
@@ -36,6 +37,8 @@ class Supervisor:
     def __init__(self, config: Config) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._config = config
+        self._lock = threading.Lock()
+        self._started: dict[str, Any] = {}
         self._apply()
 
     def digest(self) -> str:
@@ -43,20 +46,28 @@ class Supervisor:
         return digest(self._config)
 
     def ready(self) -> None:
-        """Returns when all actors have started.
+        """Start what is missing, and return when all actors have started.
 
         Raises:
             RaycctvError: as the actor that could not start raised it (weights missing, folder not writable).
         """
-        handles = [_handle(name) for name in self._wanted()]
-        ray.get([handle.status.remote() for handle in handles], timeout=_START_S)
+        self._apply()
+        ray.get([self._handle(name).status.remote() for name in self._wanted()], timeout=_START_S)
 
     def status(self) -> dict[str, Any]:
         """Every actor's own status under its name; ``{"error": why}`` where it gives none."""
-        pending = {name: _handle(name).status.remote() for name in self._wanted()}
+        answers: dict[str, dict[str, Any]] = {}
+        pending: dict[str, Any] = {}
+        for name in self._wanted():
+            try:
+                pending[name] = self._handle(name).status.remote()
+            except ValueError:
+                answers[name] = {"error": "does not run; `raycctv up` starts it again"}
         references: list[Any] = list(pending.values())
-        ray.wait(references, num_returns=len(references), timeout=_ANSWER_S)
-        return {name: _answer(reference) for name, reference in pending.items()}
+        if references:
+            ray.wait(references, num_returns=len(references), timeout=_ANSWER_S)
+        answers |= {name: _answer(reference) for name, reference in pending.items()}
+        return {name: answers[name] for name in self._wanted()}
 
     def stop(self, keep_recording: bool = False) -> None:
         """End all actors: readers first, so that nothing new comes, then detectors, storage and the sink."""
@@ -77,26 +88,39 @@ class Supervisor:
 
     def _apply(self) -> None:
         wanted = self._wanted()
-        actions = reconcile(wanted, {name: _digest_of(name) for name in _running()})
-        for name in actions.stop:
-            log.info("stopping %s", name)
-            self._stop_one(name, keep_recording=name in wanted)
-        for name in actions.start:
-            log.info("starting %s", name)
-            self._start_one(name, wanted[name])
+        with self._lock:
+            actions = reconcile(wanted, {name: _digest_of(name) for name in _running()})
+            for name in actions.stop:
+                log.info("stopping %s", name)
+                self._stop_one(name, keep_recording=name in wanted)
+            for name in actions.start:
+                log.info("starting %s", name)
+                self._start_one(name, wanted[name])
 
     def _start_one(self, name: str, its_digest: str) -> None:
         config = self._config
         camera = names.camera_of(name)
         if name == names.SINK:
-            _create("sink", name, config, its_digest)
+            self._create("sink", name, config, its_digest)
         elif name == names.STORAGE:
-            _create("storage", name, config, its_digest)
+            self._create("storage", name, config, its_digest)
         elif camera is None:
-            _create("detector", name, config.detection, its_digest)
+            self._create("detector", name, config.detection, its_digest)
         else:
-            detectors = [_handle(names.detector(i)) for i in range(config.detection.actors)]
-            _create("reader", name, camera, config.cameras[camera], config, detectors, _handle(names.SINK), its_digest)
+            detectors = [self._handle(names.detector(i)) for i in range(config.detection.actors)]
+            sink = self._handle(names.SINK)
+            self._create("reader", name, camera, config.cameras[camera], config, detectors, sink, its_digest)
+
+    def _create(self, kind: str, name: str, *arguments: Any) -> None:
+        self._started[name] = _CLASSES[kind].options(**options(kind, name)).remote(*arguments)
+
+    def _handle(self, name: str) -> Any:
+        """The actor of that name. One that failed to start has a handle, which says why, but its name is already gone.
+
+        Raises:
+            ValueError: an earlier life of this supervisor started it, and it has died.
+        """
+        return self._started.get(name) or _handle(name)
 
     def _stop_one(self, name: str, keep_recording: bool) -> None:
         handle = _handle(name)
@@ -108,10 +132,6 @@ class Supervisor:
         except (RayError, TimeoutError) as error:
             log.warning("%s did not stop by itself and is killed: %s", name, error)
         ray.kill(handle)
-
-
-def _create(kind: str, name: str, *arguments: Any) -> None:
-    _CLASSES[kind].options(**options(kind, name)).remote(*arguments)
 
 
 def _running() -> list[str]:

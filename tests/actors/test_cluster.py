@@ -1,0 +1,201 @@
+"""The actors on a real Ray: what they say, and what they survive."""
+
+import itertools
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from support import until
+
+from actors import cluster, names
+from raycctv.config import Camera, Config, Detection, Logs, Recording, StreamUrl
+from raycctv.detection.backends import open_backend
+from raycctv.errors import ClusterError, RecordingError, WeightsMissing
+from raycctv.pipeline import analyze_file
+from raycctv.recording.catalog import CATALOG_NAME, Catalog
+from raycctv.rtmp.server import RtmpServer
+from raycctv.simulate.camera import SimulatedCamera
+from raycctv.simulate.scenes import prepare
+from raycctv.sinks.event_log import LOG_NAME
+from raycctv.types import CameraName, Event
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+@pytest.fixture(scope="module")
+def ray_cluster(weights: Path) -> Iterator[None]:
+    with cluster.private_cluster(cpus=4):
+        yield
+
+
+def config(folder: Path, **cameras: str) -> Config:
+    """Cameras by name: URL."""
+    return Config(
+        cameras={CameraName(name): Camera(source=StreamUrl.parse(url)) for name, url in cameras.items()},
+        recording=Recording(root=folder / "recordings", segment_s=5),
+        logs=Logs(dir=folder / "log"),
+    )
+
+
+@contextmanager
+def deployed(wanted: Config) -> Iterator[Any]:
+    supervisor = cluster.deploy(wanted)
+    try:
+        yield supervisor
+    finally:
+        cluster.undeploy(cluster.running())
+
+
+def events(folder: Path) -> list[Event]:
+    with Catalog(folder / "recordings" / CATALOG_NAME, read_only=True) as catalog:
+        return sorted(catalog.events(), key=lambda event: event.id)
+
+
+@pytest.fixture
+def plaza(rtmp: RtmpServer, pedestrians: Path) -> Iterator[SimulatedCamera]:
+    """Real pedestrians, live."""
+    camera = SimulatedCamera("plaza", prepare("plaza"), rtmp.url("plaza"))
+    camera.start()
+    yield camera
+    camera.stop()
+
+
+def pids(supervisor: Any) -> dict[str, int]:
+    return {name: part.get("pid", 0) for name, part in cluster.status(supervisor).items()}
+
+
+def revived(supervisor: Any, name: str, pid: int) -> Callable[[], bool]:
+    return lambda: pids(supervisor)[name] not in (0, pid)
+
+
+def test_actors_say_what_the_pipeline_says(shared_data: Path, tmp_path: Path) -> None:
+    clip = shared_data / "clips" / "one-by-one-person-detection.mp4"
+    wanted = config(tmp_path, walk=f"file://{clip}")
+    with deployed(wanted) as supervisor:
+        until(lambda: cluster.status(supervisor)["reader:walk"].get("state") == "ended", 120)
+        status = cluster.status(supervisor)
+    name = CameraName("walk")
+    with open_backend("ssdlite_mobilenet_v2", "openvino", threads=1) as detector:
+        reports = list(analyze_file(name, clip, wanted.cameras[name], wanted, detector))
+    expected = {report.event.id: report.event for report in reports}
+    found = {event.id: event for event in events(tmp_path)}
+    assert found.keys() == expected.keys()
+    for event_id, event in found.items():
+        assert event.snapshot is not None
+        assert (tmp_path / "log" / event.snapshot).read_bytes()[:2] == b"\xff\xd8"
+        told = expected[event_id]
+        assert (event.kind, event.started_at_ns, event.ended_at_ns, event.box, event.zones, event.score, event.why) == (
+            told.kind, told.started_at_ns, told.ended_at_ns, told.box, told.zones, told.score, told.why
+        )  # fmt: skip
+        assert event.labels == told.labels
+    lines = [json.loads(line) for line in (tmp_path / "log" / LOG_NAME).read_text().splitlines()]
+    assert [(line["id"], line["ended_at"] is None) for line in lines] == [
+        (report.event.id, report.event.ended_at_ns is None) for report in reports
+    ]
+    assert status["detector:0"]["images"] == status["reader:walk"]["candidates"] > 0
+    assert status["detector:0"]["backend"] == "openvino"
+
+
+def test_detector_on_openvino_has_no_torch_in_its_process(tmp_path: Path, clip: Path) -> None:
+    with deployed(config(tmp_path, walk=f"file://{clip}")) as supervisor:
+        pid = pids(supervisor)["detector:0"]
+        loaded = Path(f"/proc/{pid}/maps").read_text()
+    assert "openvino" in loaded
+    assert "torch" not in loaded
+
+
+def test_killed_actors_come_back_and_no_recorded_second_is_lost(
+    plaza: SimulatedCamera, rtmp: RtmpServer, tmp_path: Path
+) -> None:
+    with deployed(config(tmp_path, plaza=rtmp.url("plaza"))) as supervisor:
+        until(lambda: cluster.status(supervisor)["reader:plaza"].get("candidates", 0) > 0, 30)
+        until(lambda: cluster.status(supervisor)["storage"]["recorders"]["plaza"]["recording"], 20)
+        recorder = cluster.status(supervisor)["storage"]["recorders"]["plaza"]["pid"]
+        for victim in (names.detector(0), names.SINK, names.STORAGE, names.reader(CameraName("plaza"))):
+            pid = pids(supervisor)[victim]
+            os.kill(pid, signal.SIGKILL)
+            until(revived(supervisor, victim, pid), 30)
+        status = cluster.status(supervisor)
+        assert status["storage"]["recorders"]["plaza"]["pid"] == recorder  # it has not noticed anything
+        assert status["storage"]["recorders"]["plaza"]["starts"] == 0
+        until(lambda: cluster.status(supervisor)["reader:plaza"].get("candidates", 0) > 0, 30)
+        until(lambda: bool(cluster.status(supervisor)["sink"].get("recorded")), 30)
+    assert {event.kind for event in events(tmp_path)} <= {"person", "motion"}
+    assert all(event.ended_at_ns is not None for event in events(tmp_path))
+    with Catalog(tmp_path / "recordings" / CATALOG_NAME, read_only=True) as catalog:
+        segments = catalog.segments()
+    gaps = [later.started_at_ns - earlier.ended_at_ns for earlier, later in itertools.pairwise(segments)]
+    assert all(abs(gap) < 0.3e9 for gap in gaps), gaps
+
+
+def test_killed_supervisor_comes_back_and_touches_nothing(tmp_path: Path, clip: Path) -> None:
+    wanted = config(tmp_path, walk=f"file://{clip}")
+    with deployed(wanted) as supervisor:
+        before = pids(supervisor)
+        ray.kill(supervisor, no_restart=False)
+        until(lambda: _same(supervisor, before), 60)
+        assert pids(cluster.deploy(wanted)) == before  # the same configuration again
+
+
+def _same(supervisor: Any, expected: dict[str, int]) -> bool:
+    try:
+        return pids(supervisor) == expected
+    except ClusterError:
+        return False
+
+
+def test_changed_configuration_touches_only_what_changed(tmp_path: Path, clip: Path, rtmp: RtmpServer) -> None:
+    first = config(tmp_path, stays=f"file://{clip}", goes=f"file://{clip}", changes=f"file://{clip}")
+    second = config(tmp_path, stays=f"file://{clip}", comes=f"file://{clip}", changes=rtmp.url("changed"))
+    with deployed(first) as supervisor:
+        before = pids(supervisor)
+        after = pids(cluster.deploy(second))
+    same = {"sink", "detector:0", "reader:stays"}
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert after.keys() == {*same, "storage", "reader:comes", "reader:changes"}
+    assert after["reader:changes"] != before["reader:changes"]
+
+
+def test_missing_weights_are_said_and_once_there_the_rest_starts(tmp_path: Path, clip: Path) -> None:
+    """The second network's weights cannot be had here; recorders and readers run all the same."""
+    wanted = config(tmp_path, walk=f"file://{clip}")
+    without = wanted.model_copy(update={"detection": Detection(model="ssdlite320_mobilenet_v3_large")})
+    try:
+        for _ in range(2):
+            with pytest.raises(WeightsMissing, match="raycctv models install ssdlite320_mobilenet_v3_large"):
+                cluster.deploy(without)
+        cluster.deploy(wanted)
+    finally:
+        cluster.undeploy(cluster.running())
+
+
+def test_folder_that_cannot_be_written_is_said(tmp_path: Path, rtmp: RtmpServer) -> None:
+    wanted = config(tmp_path, gate=rtmp.url("gate")).model_copy(update={"recording": Recording(root=Path("/proc/footage"))})
+    try:
+        with pytest.raises(RecordingError, match=r"recording\.root: /proc/footage cannot be written"):
+            cluster.deploy(wanted)
+    finally:
+        cluster.undeploy(cluster.running())
+
+
+def test_nothing_runs_after_undeploy(tmp_path: Path, clip: Path) -> None:
+    with deployed(config(tmp_path, walk=f"file://{clip}")):
+        pass
+    until(lambda: cluster.running() is None, 10)
+    until(lambda: not ray.util.list_named_actors(all_namespaces=True), 10)
+
+
+def test_passwords_are_in_no_status(tmp_path: Path, free_port: int) -> None:
+    wanted = config(tmp_path, gate=f"rtmp://admin:hunter2@127.0.0.1:{free_port}/live/gate")
+    with deployed(wanted) as supervisor:
+        until(lambda: bool(cluster.status(supervisor)["reader:gate"].get("error")), 20)
+        until(lambda: bool(cluster.status(supervisor)["storage"]["recorders"]["gate"]["last_error"]), 20)
+        text = json.dumps(cluster.status(supervisor))
+    assert "admin:***@" in text
+    assert "hunter2" not in text
