@@ -22,7 +22,7 @@ from actors.options import options
 from actors.supervisor import Supervisor
 from raycctv import errors
 from raycctv.config import Config, digest
-from raycctv.errors import ClusterError, RaycctvError
+from raycctv.errors import ClusterError, ConfigError, RaycctvError
 from raycctv.process import DetachedProcess
 
 _LOOPBACK = "127.0.0.1"
@@ -32,6 +32,9 @@ _STOP_S = 30.0
 _ANSWER_S = 30.0
 _OBJECT_STORE_BYTES = 200_000_000
 """Crops are the only large objects, 270 kB each and gone at once."""
+
+_JOB_COPY = "working_dir_files"
+"""Where Ray puts the copy of a job's working directory. Source: Ray 2.60, _private/runtime_env/working_dir.py."""
 
 _WRITTEN_ERROR = re.compile(r"raycctv\.errors\.(?P<name>\w+): (?P<message>.+)")
 
@@ -146,8 +149,11 @@ def deploy(config: Config) -> Any:
 
     Raises:
         RaycctvError: what hindered an actor: weights missing, a folder that cannot be written.
+        ConfigError: footage or logs would go with Ray's copy of a job's working directory.
         ClusterError: the actors did not start in time.
     """
+    _check_lasting("recording.root", config.recording.root)
+    _check_lasting("logs.dir", config.logs.dir)
     supervisor = running()
     if supervisor is not None and str(ray.get(supervisor.digest.remote(), timeout=_START_S)) != digest(config):
         ray.kill(supervisor)
@@ -159,6 +165,13 @@ def deploy(config: Config) -> Any:
     with _own_errors("the actors did not start"):
         ray.get(supervisor.ready.remote(), timeout=_START_S)
     return supervisor
+
+
+def _check_lasting(key: str, folder: Path) -> None:
+    if _JOB_COPY in folder.parts:
+        raise ConfigError(
+            f"{key}: {folder} lies in Ray's copy of the working directory and goes with it; write /an/absolute/folder"
+        )
 
 
 def status(supervisor: Any) -> dict[str, Any]:

@@ -1,0 +1,257 @@
+"""What every command does with what is wrong, and that all of them are documented."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import typer
+from support import NS, T0_NS, event, segment, until
+from typer.testing import CliRunner, Result
+
+from raycctv.cli.main import app
+from raycctv.recording.catalog import CATALOG_NAME, Catalog
+from raycctv.rtmp.server import RtmpServer
+from raycctv.simulate.camera import SimulatedCamera
+from raycctv.types import CameraName
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    root: Any = typer.main.get_command(app)
+    for name, command in root.commands.items():
+        inner = getattr(command, "commands", None)
+        yield from ((name, sub) for sub in inner) if inner else [(name,)]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def shell(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    """As a user types it: with the exit status and what errors become."""
+    command = [sys.executable, "-c", "from raycctv.cli.main import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=" ".join)
+def test_command_teaches_itself_and_is_in_the_readme(command: tuple[str, ...]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    text = re.sub(r"\s+", " ", re.sub(r"[│╭╮╰╯─]", " ", result.stdout))
+    assert len(text) > 200
+    for option in re.findall(r" --[a-z-]+ (.{3})", text):
+        assert option.strip(), f"an option of {command} has no help"
+    assert f"`raycctv {' '.join(command)}" in (REPOSITORY / "README.md").read_text()
+
+
+def test_version_is_printed() -> None:
+    assert run("--version").stdout.startswith("raycctv 0.")
+
+
+# -- check ------------------------------------------------------------------
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "cameras.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_check_of_a_valid_file_lists_its_cameras(tmp_path: Path) -> None:
+    path = write(tmp_path, "cameras: {gate: {source: 'rtsp://admin:hunter2@cam/s'}}\n")
+    result = run("check", path, "--json")
+    assert result.exit_code == 0
+    (camera,) = json.loads(result.stdout)["cameras"]
+    assert (camera["camera"], camera["source"], camera["recorded"]) == ("gate", "rtsp://admin:***@cam/s", True)
+    table = run("check", path)
+    assert table.exit_code == 0
+    assert "hunter2" not in table.output
+    assert "admin:***@cam" in table.output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cameras: {a: {sorce: 'rtmp://h/l/a'}}", "cameras.a.sorce: unknown key; did you mean 'source'?"),
+        ("cameras: {a: {source: 'http://h/l/a'}}", "'http://h/l/a' is no stream; write one like rtsp://host/path"),
+        ("cameras: {a: {source: 'rtsp://u:${NO_SUCH}@h/s'}}", "cameras.a.source: the environment variable NO_SUCH is not set"),
+        ("cameras: {a/b: {source: 'rtmp://h/l/a'}}", "'a/b' is no name: use letters, digits"),
+        ("cameras: {..: {source: 'rtmp://h/l/a'}}", "'..' is no name: use letters, digits"),
+        ("cameras: [", "line 1, column 11"),
+    ],
+)
+def test_check_names_what_is_wrong_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    done = shell("check", write(tmp_path, text))
+    assert done.returncode == 1
+    assert done.stdout.count("\n") == 1
+    assert message in done.stdout
+    answer = json.loads(shell("check", tmp_path / "cameras.yaml", "--json").stdout)
+    assert answer["valid"] is False
+    assert message in answer["error"]
+
+
+def test_probe_says_what_a_camera_sends_and_why_another_does_not(
+    tmp_path: Path, rtmp: RtmpServer, clip: Path, free_port: int
+) -> None:
+    sound = tmp_path / "sound.mp4"
+    tone = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", str(sound)]
+    subprocess.run(tone, check=True)
+    camera = SimulatedCamera("live", clip, rtmp.url("probed"))
+    camera.start()
+    path = write(
+        tmp_path,
+        f"""cameras:
+  live: {{source: '{rtmp.url("probed")}'}}
+  gone: {{source: 'rtmp://admin:hunter2@127.0.0.1:{free_port}/live/gone'}}
+  silent: {{source: 'file://{sound}'}}
+""",
+    )
+    try:
+        until(lambda: camera.online_s > 0, 10)
+        result = run("check", path, "--probe", "--json")
+    finally:
+        camera.stop()
+    assert result.exit_code == 1
+    live, gone, silent = json.loads(result.stdout)["cameras"]
+    assert (live["codec"], live["width"], live["height"], live["fps"]) == ("h264", 640, 360, 15)
+    assert "Connection refused" in gone["error"]
+    assert "hunter2" not in result.output
+    assert "holds no video (audio only)" in silent["error"]
+
+
+# -- analyze ----------------------------------------------------------------
+
+
+def test_analyze_finds_people_and_says_so_as_documented(weights: Path, shared_data: Path, tmp_path: Path) -> None:
+    clip = shared_data / "clips" / "one-by-one-person-detection.mp4"
+    result = run("analyze", clip, "--json", "--out", tmp_path)
+    assert result.exit_code == 0
+    (file,) = json.loads(result.stdout)["files"]
+    assert file.keys() == {"file", "frames", "decoded_frames", "media_s", "cpu_s", "wall_s", "events"}
+    assert [found["kind"] for found in file["events"]] == ["person"] * 6
+    for found in file["events"]:
+        assert {"id", "camera", "labels", "zones", "box", "score", "segments", "model", "why"} < found.keys()
+        assert 0 <= found["start_s"] < found["end_s"] <= file["media_s"]
+        assert cv2.imread(str(tmp_path / clip.stem / f"{found['id']}.jpg")) is not None
+
+
+def test_analyze_writes_masks_of_every_frame_in_its_size(weights: Path, clip: Path, tmp_path: Path) -> None:
+    result = run("analyze", clip, "--masks", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    masks = sorted((tmp_path / clip.stem).glob("*.png"))
+    assert [mask.name for mask in masks] == [f"{index:06}.png" for index in range(150)]
+    still, moving = (cv2.imread(str(masks[index]), cv2.IMREAD_UNCHANGED) for index in (15, 60))
+    assert still is not None
+    assert moving is not None
+    assert still.shape == moving.shape == (360, 640)
+    assert not still.any()
+    assert set(np.unique(moving)) == {0, 255}
+    rows, columns = np.nonzero(moving)
+    assert 190 <= rows.min() <= rows.max() <= 290  # the block stands at 200 to 280
+    assert columns.max() - columns.min() < 200
+
+
+def test_analyze_goes_on_after_what_is_no_video(weights: Path, clip: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("no video" * 100)
+    done = shell("analyze", text, clip, "--json")
+    assert done.returncode == 1
+    broken, whole = json.loads(done.stdout)["files"]
+    assert "Invalid data" in broken["error"]
+    assert (broken["frames"], whole["frames"]) == (0, 150)
+
+
+def test_analyze_masks_without_a_folder_is_a_wrong_use(clip: Path) -> None:
+    done = shell("analyze", clip, "--masks")
+    assert done.returncode == 2
+    assert "--masks needs --out" in done.stderr
+
+
+# -- events and recordings --------------------------------------------------
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Path:
+    with Catalog(tmp_path / CATALOG_NAME) as catalog:
+        for start_s in (0, 60):
+            catalog.add_segment(segment("gate", start_s))
+        catalog.add_segment(segment("yard", 0))
+        catalog.put_event(event("a", start_s=10, end_s=70))
+        catalog.put_event(event("b", camera="yard", kind="motion", start_s=20))
+    return tmp_path
+
+
+def lines(result: Result) -> list[dict[str, Any]]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_events_are_json_lines_newest_first(footage: Path) -> None:
+    newest, oldest = lines(run("events", "--root", footage, "--json"))
+    assert (newest["id"], newest["kind"], newest["ended_at"]) == ("b", "motion", None)
+    assert oldest["segments"] == [segment("gate", 0).path, segment("gate", 60).path]
+    assert oldest["labels"] == {"person": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (["--camera", "gate"], ["a"]),
+        (["--kind", "motion"], ["b"]),
+        (["--limit", "1"], ["b"]),
+        (["--since", "2023-11-14T22:14:31Z"], ["b"]),
+        (["--until", "2023-11-14T22:13:40Z"], ["a"]),
+        (["--since", "1h"], ["b"]),
+    ],
+)
+def test_events_are_chosen(footage: Path, options: list[str], ids: list[str]) -> None:
+    assert [line["id"] for line in lines(run("events", "--root", footage, "--json", *options))] == ids
+
+
+def test_recordings_are_a_line_a_segment_or_a_row_a_camera(footage: Path) -> None:
+    found = lines(run("recordings", "--root", footage, "--camera", "gate", "--json"))
+    assert [line["started_at"] for line in found] == ["2023-11-14T22:13:20.000Z", "2023-11-14T22:14:20.000Z"]
+    assert found[0].keys() == {
+        "camera",
+        "path",
+        "started_at",
+        "ended_at",
+        "duration_s",
+        "size_bytes",
+        "codec",
+        "width",
+        "height",
+    }
+    table = run("recordings", "--root", footage).stdout
+    assert re.search(r"gate\s+2\s+2023-11-14T22:13:20", table)
+    assert re.search(r"yard\s+1\s", table)
+
+
+@pytest.mark.parametrize("command", ["events", "recordings"])
+def test_folder_without_recordings_is_a_wrong_use(command: str, tmp_path: Path) -> None:
+    done = shell(command, "--root", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path} holds no recordings of raycctv: there is no {CATALOG_NAME}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_time_that_is_none_is_a_wrong_use(footage: Path) -> None:
+    done = shell("events", "--root", footage, "--since", "yesterday")
+    assert done.returncode == 2
+    assert "'yesterday' is neither an ISO 8601 time nor an age" in " ".join(re.sub("[│╭╮╰╯─]", " ", done.stderr).split())
+
+
+def test_reading_the_catalog_does_not_change_it(footage: Path) -> None:
+    before = {path.name: path.read_bytes() for path in footage.iterdir() if path.suffix == ".sqlite3"}
+    run("events", "--root", footage)
+    assert {path.name: path.read_bytes() for path in footage.iterdir() if path.suffix == ".sqlite3"} == before
+    with Catalog(footage / CATALOG_NAME) as catalog:
+        assert catalog.segments(CameraName("gate"), T0_NS, T0_NS + NS) == [segment("gate", 0)]
