@@ -109,6 +109,7 @@ class Analysis:
             for candidate, found in zip(ask.candidates, crops, strict=True)
         ]
         found = merge(parts)
+        found = replace(found, xyxy=np.clip(found.xyxy, 0, np.array(self._frame_px * 2, np.float32)))
         at_ns = ask.frame.captured_at_ns
         views = [self._view(at_ns, ask, found, i) for i in range(len(found))]
         observed = self._events.observe(at_ns, views)

@@ -64,7 +64,7 @@ def _cameras(count: int, seconds: int) -> list[Any]:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    columns = ["camera", "sent s", "recorded s", "coverage", "lag p50, p95 s", "crops", "dropped", "events"]
+    columns = ["camera", "sent s", "recorded s", "coverage", "lag p95 s", "crops", "dropped", "events"]
     print_table("Cameras", columns, [_camera_row(camera) for camera in summary["cameras"]])
     cores, rss = summary["cpu_cores"], summary["rss_bytes"]
     parts = sorted(cores, key=lambda part: -cores[part])
@@ -77,13 +77,13 @@ def _print(summary: dict[str, Any]) -> None:
 
 
 def _camera_row(camera: dict[str, Any]) -> list[object]:
-    lags = [camera["lag_p50_s"], camera["lag_p95_s"]]
+    lag_s = camera["lag_p95_s"]
     return [
         camera["camera"],
         f"{camera['streamed_s']:.1f}",
         f"{camera['recorded_s']:.1f}",
         f"{camera['coverage']:.3f}",
-        ", ".join("-" if lag is None else f"{lag:.2f}" for lag in lags),
+        "-" if lag_s is None else f"{lag_s:.2f}",
         camera["candidates"] or 0,
         sum((camera["dropped"] or {}).values()),
         _counts(camera["events"]),

@@ -1,6 +1,7 @@
 """How every command speaks: tables for people on standard output, JSON for programs, progress on standard error."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -16,6 +17,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs inst
 
 _WIDTH_IN_A_FILE = 120
 
+_FOLDED_WIDTH = 12
+_NUMBER = re.compile(r"-?\d[\d.e+-]*")
+
 stdout = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDTH_IN_A_FILE)
 stderr = Console(stderr=True, highlight=False)
 
@@ -28,16 +32,23 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table for a person. A column of numbers is set to the right; where the width is short the last column is folded."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+    )
+    texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     for index, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        last = index == len(columns) - 1
+        folds = index == len(columns) - 1
         table.add_column(
-            column, justify="right" if numeric else "left", no_wrap=not last, overflow="fold" if last else "ellipsis"
+            column,
+            justify="right" if texts and all(_NUMBER.fullmatch(row[index]) for row in texts) else "left",
+            no_wrap=not folds,
+            overflow="fold" if folds else "ellipsis",
+            min_width=_FOLDED_WIDTH if folds else None,
         )
-    for row in rows:
-        table.add_row(*[f"{cell:.3g}" if isinstance(cell, float) else escape(str(cell)) for cell in row])
+    for row in texts:
+        table.add_row(*map(escape, row))
     stdout.print(table)
+    stdout.print()
 
 
 def progress() -> Progress:
