@@ -15,10 +15,12 @@ from raycctv.types import CameraName
 
 if TYPE_CHECKING:
     from actors.batching import Images
-    from raycctv.live import Verdicts
+    from raycctv.live import LiveReader, Verdicts
     from raycctv.pipeline import Report
 
 log = logging.getLogger(__name__)
+
+_PAUSE_S = 1.0
 
 
 @ray.remote
@@ -33,15 +35,15 @@ class Reader:
     def __init__(
         self, name: CameraName, camera: Camera, config: Config, detectors: Sequence[Any], sink: Any, digest: str
     ) -> None:
-        from raycctv.live import LiveReader
-
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._name, self._camera, self._config = name, camera, config
         self._digest = digest
         self._turn = itertools.cycle(detectors)
         self._sink = sink
-        self._reader = LiveReader(name, camera, config, SystemClock(), self._ask, self._emit)
-        sink.abandon.remote(name)
-        self._thread = threading.Thread(target=self._reader.run, name=f"read {name}", daemon=True)
+        self._stopped = threading.Event()
+        self._failures = 0
+        self._reader = self._new_reader()
+        self._thread = threading.Thread(target=self._run, name=f"read {name}", daemon=True)
         self._thread.start()
 
     def digest(self) -> str:
@@ -49,14 +51,30 @@ class Reader:
         return self._digest
 
     def status(self) -> dict[str, Any]:
-        """See :class:`raycctv.live.ReaderStats`."""
-        if not self._thread.is_alive() and self._reader.stats.state != "ended":
-            raise RuntimeError(f"{self._reader.stats.camera}: the reading thread has died; see this actor's log")
-        return self._reader.stats.as_json()
+        """See :class:`raycctv.live.ReaderStats`; ``failures`` counts how often reading had to start anew for a fault of ours."""
+        return {**self._reader.stats.as_json(), "failures": self._failures}
 
     def stop(self) -> None:
         """Stop reading; returns at once."""
+        self._stopped.set()
         self._reader.stop()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._reader.run()
+                return
+            except Exception:  # a fault of ours must not blind a camera for ever
+                log.exception("%s: reading failed; it starts anew in %g s", self._name, _PAUSE_S)
+                self._failures += 1
+                self._stopped.wait(_PAUSE_S)
+                self._reader = self._new_reader()
+
+    def _new_reader(self) -> "LiveReader":
+        from raycctv.live import LiveReader
+
+        self._sink.abandon.remote(self._name)
+        return LiveReader(self._name, self._camera, self._config, SystemClock(), self._ask, self._emit)
 
     def _ask(self, images: "Images") -> "Future[Verdicts]":
         future: Future[Verdicts] = next(self._turn).detect.remote(images).future()

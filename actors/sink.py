@@ -1,14 +1,20 @@
 """Events into the local log and the catalog."""
 
+import logging
 import os
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ray
 
 from raycctv.clock import SystemClock
 from raycctv.config import Config
+from raycctv.errors import RaycctvError
 from raycctv.types import CameraName, Event
+
+log = logging.getLogger(__name__)
 
 
 @ray.remote
@@ -21,21 +27,33 @@ class Sink:
         from raycctv.sinks.event_log import EventLog
         from raycctv.sinks.record import EventRecorder
 
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         logs, root = config.logs, config.recording.root
         make_writable(root)
         event_log = EventLog(logs.dir, logs.max_size, logs.backups)
         self._digest = digest
         self._recorder = EventRecorder(logs.dir, event_log, Catalog(root / CATALOG_NAME), SystemClock())
         self._recorded: Counter[str] = Counter()
+        self._error: str | None = None
 
     def record(self, event: Event, snapshot_jpeg: bytes | None) -> None:
         """Write down a new state of an event."""
-        self._recorder.record(event, snapshot_jpeg)
         self._recorded[event.kind] += 1
+        self._guarded(partial(self._recorder.record, event, snapshot_jpeg))
 
     def abandon(self, camera: CameraName) -> None:
         """The camera's reader started anew: what its predecessor left open has ended."""
-        self._recorder.abandon(camera)
+        self._guarded(partial(self._recorder.abandon, camera))
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Nobody waits for an answer, so what goes wrong is logged here, once, and kept for the status."""
+        try:
+            action()
+            self._error = None
+        except RaycctvError as error:
+            if self._error != str(error):
+                log.error("%s", error)
+            self._error = str(error)
 
     def digest(self) -> str:
         """Of what it was started with."""
@@ -43,8 +61,11 @@ class Sink:
 
     def stop(self) -> None:
         """Record no more; everything told so far is on disk."""
+        self._guarded(self._recorder.settle)
         self._recorder.close()
 
     def status(self) -> dict[str, Any]:
-        """Counts since the start of this process."""
-        return {"pid": os.getpid(), "recorded": dict(self._recorded)}
+        """Counts since the start of this process: told by kind, owed to a disk that cannot be written, lost."""
+        self._guarded(self._recorder.settle)
+        counts = {"pid": os.getpid(), "recorded": dict(self._recorded), "owed": self._recorder.owed, "lost": self._recorder.lost}
+        return counts if self._error is None else {**counts, "last_error": self._error}

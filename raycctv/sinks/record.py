@@ -1,6 +1,7 @@
 """Recording an event: its picture, its line in the log, its row in the catalog."""
 
 import logging
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,9 @@ from raycctv.sinks.event_log import EventLog, to_json, write_snapshot
 from raycctv.types import CameraName, Event, Segment
 
 log = logging.getLogger(__name__)
+
+_OWED_MAX = 200
+"""States kept while nothing can be written. With a picture of 130 kB each they take 26 MB."""
 
 
 class EventCatalog(Protocol):
@@ -35,18 +39,46 @@ class EventRecorder:
     """
 
     def __init__(self, folder: Path, event_log: EventLog, catalog: EventCatalog, clock: Clock) -> None:
+        self.lost = 0
         self._folder = folder
         self._log = event_log
         self._catalog = catalog
         self._clock = clock
+        self._owed: deque[tuple[Event, bytes | None]] = deque()
+
+    @property
+    def owed(self) -> int:
+        """States that could not be written yet."""
+        return len(self._owed)
 
     def record(self, event: Event, snapshot_jpeg: bytes | None) -> None:
         """Record a state of an event. Without a picture it keeps the one that it has.
 
+        What cannot be written now is kept in memory and written, in order, before what comes next; of more than 200 states
+        the oldest is given up and counted as ``lost``.
+
         Raises:
-            RecordingError: the log cannot be written; the state is not recorded.
-            CatalogError: the catalog cannot; the line stands in the log.
+            RecordingError: the log cannot be written; the state is kept.
+            CatalogError: the catalog cannot; the line stands in the log, and the state is kept.
         """
+        self._owed.append((event, snapshot_jpeg))
+        if len(self._owed) > _OWED_MAX:
+            lost, _ = self._owed.popleft()
+            self.lost += 1
+            log.error("%s: event %s is lost: too many wait for a disk that cannot be written", lost.camera, lost.id)
+        self.settle()
+
+    def settle(self) -> None:
+        """Write what is owed.
+
+        Raises:
+            RecordingError, CatalogError: as for :meth:`record`.
+        """
+        while self._owed:
+            self._write(*self._owed[0])
+            self._owed.popleft()
+
+    def _write(self, event: Event, snapshot_jpeg: bytes | None) -> None:
         known = self._catalog.event(event.id)
         if known is not None and (known.ended_at_ns is not None or event.ended_at_ns is None):
             return

@@ -14,6 +14,8 @@ import ray
 from support import until
 
 from actors import cluster, names
+from actors.reader import Reader
+from actors.sink import Sink
 from raycctv.config import Camera, Config, Detection, Logs, Recording, StreamUrl
 from raycctv.detection.backends import open_backend
 from raycctv.errors import ClusterError, RecordingError, WeightsMissing
@@ -132,6 +134,31 @@ def test_killed_actors_come_back_and_no_recorded_second_is_lost(
         segments = catalog.segments()
     gaps = [later.started_at_ns - earlier.ended_at_ns for earlier, later in itertools.pairwise(segments)]
     assert all(abs(gap) < 0.3e9 for gap in gaps), gaps
+
+
+def test_fault_of_ours_does_not_blind_a_camera(clip: Path, tmp_path: Path, rtmp: RtmpServer) -> None:
+    """A detector that gives fewer verdicts than it was asked for breaks what nobody thought would break."""
+
+    @ray.remote
+    class Liar:
+        def detect(self, images: object) -> list[object]:
+            return []
+
+    wanted = config(tmp_path, walk=rtmp.url("lied-to"))
+    name = CameraName("walk")
+    kinds: tuple[Any, Any] = (Reader, Sink)
+    sink = kinds[1].remote(wanted, "")
+    reader = kinds[0].remote(name, wanted.cameras[name], wanted, [Liar.remote()], sink, "")
+    camera = SimulatedCamera("walk", clip, rtmp.url("lied-to"))
+    camera.start()
+    try:
+        until(lambda: ray.get(reader.status.remote())["failures"] >= 2, 40)
+        until(lambda: ray.get(reader.status.remote())["state"] == "streaming", 20)
+    finally:
+        camera.stop()
+        ray.get(reader.stop.remote())
+        for actor in (reader, sink):
+            ray.kill(actor)
 
 
 def test_killed_supervisor_comes_back_and_touches_nothing(tmp_path: Path, clip: Path) -> None:

@@ -11,6 +11,7 @@ from support import NS, T0_NS, event, segment
 from raycctv.clock import ManualClock
 from raycctv.errors import CatalogError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
+from raycctv.sinks import record
 from raycctv.sinks.event_log import LOG_NAME, EventLog
 from raycctv.sinks.record import EventRecorder
 from raycctv.types import CameraName, Event
@@ -72,10 +73,43 @@ def test_event_without_its_picture_is_better_than_none(sink: Sink, caplog: pytes
 
 
 class Broken(Catalog):
-    """A catalog whose disk has just filled."""
+    """A catalog whose disk is full until it is not."""
+
+    full = True
 
     def put_event(self, event: Event) -> None:
-        raise CatalogError("catalog.sqlite3: database or disk is full")
+        if self.full:
+            raise CatalogError("catalog.sqlite3: database or disk is full")
+        super().put_event(event)
+
+
+def test_states_wait_for_a_disk_that_is_full_and_are_written_in_order(sink: Sink) -> None:
+    catalog = Broken(sink.folder / CATALOG_NAME)
+    recorder = EventRecorder(sink.folder, EventLog(sink.folder, 10**6, 3), catalog, sink.clock)
+    for told in (event("a"), event("b", start_s=1), event("a", end_s=9)):
+        with pytest.raises(CatalogError):
+            recorder.record(told, None)
+    assert recorder.owed == 3
+    catalog.full = False
+    recorder.settle()
+    assert (recorder.owed, recorder.lost) == (0, 0)
+    assert [(one.id, one.ended_at_ns is None) for one in sink.catalog.events()] == [("b", True), ("a", False)]
+    recorder.close()
+
+
+@pytest.mark.logs_errors
+def test_states_that_wait_are_bounded_and_what_is_given_up_is_counted(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "_OWED_MAX", 2)
+    catalog = Broken(sink.folder / CATALOG_NAME)
+    recorder = EventRecorder(sink.folder, EventLog(sink.folder, 10**6, 3), catalog, sink.clock)
+    for number in range(3):
+        with pytest.raises(CatalogError):
+            recorder.record(event(f"e{number}", start_s=number), None)
+    assert (recorder.owed, recorder.lost) == (2, 1)
+    catalog.full = False
+    recorder.settle()
+    assert {one.id for one in sink.catalog.events()} == {"e1", "e2"}
+    recorder.close()
 
 
 def test_catalog_that_fails_leaves_the_line_in_the_log_and_is_told_again(sink: Sink) -> None:
