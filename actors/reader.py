@@ -51,7 +51,7 @@ class Reader:
         return self._digest
 
     def status(self) -> dict[str, Any]:
-        """See :class:`raycctv.live.ReaderStats`; ``failures`` counts how often reading had to start anew for a fault of ours."""
+        """See :class:`raycctv.live.ReaderStats`; ``failures`` counts how often a fault of ours made reading start anew."""
         return {**self._reader.stats.as_json(), "failures": self._failures}
 
     def stop(self) -> None:

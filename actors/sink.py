@@ -67,5 +67,10 @@ class Sink:
     def status(self) -> dict[str, Any]:
         """Counts since the start of this process: told by kind, owed to a disk that cannot be written, lost."""
         self._guarded(self._recorder.settle)
-        counts = {"pid": os.getpid(), "recorded": dict(self._recorded), "owed": self._recorder.owed, "lost": self._recorder.lost}
+        counts = {
+            "pid": os.getpid(),
+            "recorded": dict(self._recorded),
+            "owed": self._recorder.owed,
+            "lost": self._recorder.lost,
+        }
         return counts if self._error is None else {**counts, "last_error": self._error}

@@ -144,11 +144,12 @@ def test_fault_of_ours_does_not_blind_a_camera(clip: Path, tmp_path: Path, rtmp:
         def detect(self, images: object) -> list[object]:
             return []
 
+    liar: Any = Liar
     wanted = config(tmp_path, walk=rtmp.url("lied-to"))
     name = CameraName("walk")
     kinds: tuple[Any, Any] = (Reader, Sink)
     sink = kinds[1].remote(wanted, "")
-    reader = kinds[0].remote(name, wanted.cameras[name], wanted, [Liar.remote()], sink, "")
+    reader = kinds[0].remote(name, wanted.cameras[name], wanted, [liar.remote()], sink, "")
     camera = SimulatedCamera("walk", clip, rtmp.url("lied-to"))
     camera.start()
     try:
