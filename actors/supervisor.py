@@ -14,7 +14,7 @@ from actors.reader import Reader
 from actors.reconcile import reconcile
 from actors.sink import Sink
 from actors.storage import Storage
-from raycctv.config import Config, digest
+from raycctv.config import Camera, CameraRetention, Config, digest
 from raycctv.types import CameraName
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Supervisor:
         if any(camera.recorded for camera in config.cameras.values()):
             wanted[names.STORAGE] = digest(config)
         wanted |= {names.detector(i): digest(config.detection) for i in range(config.detection.actors)}
-        wanted |= {names.reader(name): shared + digest(camera) for name, camera in config.cameras.items()}
+        wanted |= {names.reader(name): shared + digest(_as_read(camera)) for name, camera in config.cameras.items()}
         return wanted
 
     def _apply(self) -> None:
@@ -132,6 +132,11 @@ class Supervisor:
         except (RayError, TimeoutError) as error:
             log.warning("%s did not stop by itself and is killed: %s", name, error)
         ray.kill(handle)
+
+
+def _as_read(camera: Camera) -> Camera:
+    """A camera without what its reader does not care for."""
+    return camera.model_copy(update={"keep": CameraRetention()})
 
 
 def _running() -> list[str]:

@@ -31,6 +31,9 @@ from raycctv.redact import redact
 log = logging.getLogger(__name__)
 
 _LAST_LINES = 4
+_KILLED_S = 5.0
+"""Time in which the kernel ends what was killed, unless it holds it in a call that never returns."""
+
 _ADDRESS = re.compile(r"\[(\w+) @ 0x[0-9a-f]+\] ")
 """Where in memory a part of ffmpeg lives: nothing that anybody wants to read, and different each time."""
 
@@ -118,6 +121,14 @@ class DetachedProcess:
         """Whether it runs; a zombie does not."""
         return self._identity.alive()
 
+    def frozen(self) -> bool:
+        """Whether it is stopped from outside (SIGSTOP, a debugger): alive, but doing nothing."""
+        return self.alive() and _state(self.pid) in ("T", "t")
+
+    def waits_for_disk(self) -> bool:
+        """Whether the kernel holds it in a call to a disk; it cannot be ended then."""
+        return self.alive() and _state(self.pid) == "D"
+
     def runs(self, argv: Sequence[str]) -> bool:
         """Whether it was started with exactly this command."""
         return self._identity.command_digest == _digest(argv)
@@ -145,7 +156,11 @@ class DetachedProcess:
 
 
 def stop_all(processes: Sequence[DetachedProcess], timeout_s: float = 10.0) -> None:
-    """End several processes at once, waiting for all of them together."""
+    """End several processes at once, waiting for all of them together.
+
+    Raises:
+        RecordingError: one cannot be killed, since the kernel holds it.
+    """
     for process in processes:
         process.signal(signal.SIGTERM)
         process.signal(signal.SIGCONT)  # a frozen process cannot hear that it should end
@@ -156,8 +171,12 @@ def stop_all(processes: Sequence[DetachedProcess], timeout_s: float = 10.0) -> N
         if process.alive():
             log.warning("pid %d did not end in %g s and is killed", process.pid, timeout_s)
             process.signal(signal.SIGKILL)
-            while process.alive():
-                time.sleep(0.01)
+    deadline = time.monotonic() + _KILLED_S
+    while any(process.alive() for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for process in processes:
+        if process.alive():
+            raise RecordingError(f"pid {process.pid} cannot be killed: it waits for a disk or a network share that hangs")
         process.last_words()
         process._pid_file.unlink(missing_ok=True)
 
@@ -240,10 +259,19 @@ def _digest(argv: Sequence[str]) -> str:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """Start time of a process in clock ticks since boot; None if there is none or it is a zombie. Source: proc(5)."""
+    """Start time of a process in clock ticks since boot; None if there is none or it is a zombie."""
+    fields = _stat(pid)
+    return None if not fields or fields[0] in "ZX" else int(fields[19])
+
+
+def _state(pid: int) -> str:
+    """One letter, empty where there is no such process."""
+    return next(iter(_stat(pid)), "")
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of a process, from its state on; empty where there is none. Source: proc(5), /proc/pid/stat."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    state, *fields = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else int(fields[18])
+        return []

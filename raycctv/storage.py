@@ -19,7 +19,7 @@ from raycctv.errors import RaycctvError
 from raycctv.process import KeptProcess
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.recorder import RUN_DIR, Recorder
-from raycctv.recording.retention import plan, sweep
+from raycctv.recording.retention import Deletion, Rules, plan, sweep
 from raycctv.types import CameraName
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class Storage:
     """
 
     def __init__(self, config: Config, clock: Clock) -> None:
+        self._config = config
         self._recording = config.recording
         self._clock = clock
         self._lock = threading.Lock()
@@ -65,7 +66,7 @@ class Storage:
                     before = recorder.starts
                     self._guarded(f"recorder of {name}", recorder.check)
                     started += recorder.starts - before
-            if self._clock.monotonic_s() >= self._sweep_due_s:
+            if self._clock.monotonic_s() >= self._sweep_due_s or self._below_floor():
                 self._sweep_due_s = self._clock.monotonic_s() + self._recording.sweep_s
                 self._guarded("rotation", self._sweep)
 
@@ -102,11 +103,14 @@ class Storage:
             self._catalog.add_segment(segment)
             self._filed += 1
 
+    def _below_floor(self) -> bool:
+        """Whether the disk is fuller than it may be: asked at every look, since a disk can fill in seconds."""
+        disk = shutil.disk_usage(self._recording.root)
+        return disk.free < self._recording.keep.min_free.of(disk.total)
+
     def _sweep(self) -> None:
         root = self._recording.root
-        disk = shutil.disk_usage(root)
-        segments, events = self._catalog.segments(), self._catalog.events()
-        deletions = plan(segments, events, self._recording.keep, disk.free, disk.total, self._clock.now_ns())
+        deletions = planned_now(self._catalog, self._config, self._clock.now_ns())
         sweep(self._catalog, root, deletions)
         self._deleted += len(deletions)
 
@@ -118,6 +122,14 @@ class Storage:
             if self._errors.get(what) != str(error):
                 log.error("%s: %s", what, error)
             self._errors[what] = str(error)
+
+
+def planned_now(catalog: Catalog, config: Config, now_ns: int) -> list[Deletion]:
+    """What the rules of ``config`` would delete at this moment, with the reasons; deletes nothing."""
+    disk = shutil.disk_usage(config.recording.root)
+    own = {name: camera.keep for name, camera in config.cameras.items()}
+    rules = Rules(config.recording.keep, own, catalog.protected())
+    return plan(catalog.segments(), catalog.events(), rules, disk.free, disk.total, now_ns)
 
 
 def _recorder_status(recorder: Recorder) -> dict[str, Any]:

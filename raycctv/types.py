@@ -211,3 +211,28 @@ class Segment:
     @property
     def ended_at_ns(self) -> int:
         return self.started_at_ns + self.duration_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one camera's time, [from_ns, to_ns).
+
+    Raises:
+        ValueError: it is empty.
+    """
+
+    camera: CameraName
+    from_ns: int
+    to_ns: int
+
+    def __post_init__(self) -> None:
+        if self.to_ns <= self.from_ns:
+            raise ValueError(f"a span must end after it begins, not {self.to_ns - self.from_ns} ns after")
+
+    def meets(self, segment: Segment) -> bool:
+        """Whether it shares time with a segment of its camera."""
+        return self.camera == segment.camera and segment.started_at_ns < self.to_ns and segment.ended_at_ns > self.from_ns
+
+    def within(self, other: "Span") -> bool:
+        """Whether it lies in ``other``; the camera is not compared."""
+        return other.from_ns <= self.from_ns and self.to_ns <= other.to_ns

@@ -1,15 +1,17 @@
 """``raycctv events`` and ``raycctv recordings``: what the catalog knows."""
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from raycctv.cli.cluster import DEFAULT_CONFIG
-from raycctv.cli.output import Json, print_json, print_table
-from raycctv.cli.when import ConfigOption, Root, Since, Until, instant_ns, open_catalog
-from raycctv.clock import NS_PER_S, iso
-from raycctv.types import CameraName, Segment
+from raycctv.cli.output import Json, print_json, print_table, progress, stdout
+from raycctv.cli.when import ConfigOption, Root, Since, Until, footage_root, instant_ns, open_catalog, span
+from raycctv.clock import NS_PER_S, SystemClock, iso
+from raycctv.config import load
+from raycctv.types import CameraName, Segment, Span
 
 CameraOption = Annotated[str | None, typer.Option(help="Only this camera.")]
 
@@ -45,9 +47,36 @@ def recordings(
     camera: CameraOption = None,
     since: Since = None,
     until: Until = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="List what the rules would delete now, and why.")
+    ] = False,
+    keep: Annotated[
+        tuple[str, str, str] | None,
+        typer.Option(metavar="CAMERA START END", help="Protect a span: no rule deletes it. Times as for --since."),
+    ] = None,
+    release: Annotated[
+        tuple[str, str, str] | None, typer.Option(metavar="CAMERA START END", help="Take back what --keep protects in a span.")
+    ] = None,
+    rescan: Annotated[bool, typer.Option("--rescan", help="Make the list of footage anew from the files alone.")] = False,
     json: Json = False,
 ) -> None:
-    """List footage: a line a segment as JSON, a line a camera in the table."""
+    """List footage: a line a segment as JSON, a line a camera in the table. Also protects it, and says what would go."""
+    if sum([plan, keep is not None, release is not None, rescan]) > 1:
+        raise typer.BadParameter("choose one of --plan, --keep, --release and --rescan")
+    if plan:
+        _print_plan(config, root, json)
+    elif keep is not None:
+        _keep(config, root, span(*keep))
+    elif release is not None:
+        with open_catalog(config, root, read_only=False) as catalog:
+            stdout.print(f"released {catalog.release(span(*release))} protected spans", markup=False)
+    elif rescan:
+        _rescan(config, root)
+    else:
+        _list(config, root, camera, since, until, json)
+
+
+def _list(config: Path, root: Path | None, camera: str | None, since: str | None, until: str | None, json: bool) -> None:
     with open_catalog(config, root) as catalog:
         found = catalog.segments(CameraName(camera) if camera else None, instant_ns(since), instant_ns(until))
     if json:
@@ -59,6 +88,38 @@ def recordings(
         by_camera[segment.camera].append(segment)
     columns = ["camera", "segments", "from", "to", "recorded s", "MB", "codec", "size"]
     print_table("Recordings", columns, [_camera_row(name, own) for name, own in sorted(by_camera.items())])
+
+
+def _print_plan(config: Path, root: Path | None, json: bool) -> None:
+    from raycctv.storage import planned_now
+
+    loaded = load(config)
+    if root is not None:
+        loaded = loaded.model_copy(update={"recording": loaded.recording.model_copy(update={"root": root})})
+    with open_catalog(config, root) as catalog:
+        deletions = planned_now(catalog, loaded, SystemClock().now_ns())
+    if json:
+        for deletion in deletions:
+            print_json({**_as_json(deletion.segment), "reason": deletion.reason})
+        return
+    rows = [[d.segment.camera, iso(d.segment.started_at_ns), f"{d.segment.size_bytes / 1e6:.1f}", d.reason] for d in deletions]
+    print_table(f"{len(rows)} segments would be deleted now", ["camera", "from", "MB", "reason"], rows)
+
+
+def _keep(config: Path, root: Path | None, wanted: Span) -> None:
+    with open_catalog(config, root, read_only=False) as catalog:
+        catalog.protect(wanted)
+        found = catalog.segments(wanted.camera, wanted.from_ns, wanted.to_ns)
+    what = f"{wanted.camera} from {iso(wanted.from_ns)} to {iso(wanted.to_ns)}"
+    stdout.print(f"protected {what}: {len(found)} segments so far", markup=False)
+
+
+def _rescan(config: Path, root: Path | None) -> None:
+    folder = footage_root(config, root)
+    with open_catalog(config, root, read_only=False) as catalog, progress() as bar:
+        task = bar.add_task("reading footage", total=None)
+        counts = catalog.rescan(folder, on_file=lambda: bar.update(task, advance=1))
+    stdout.print(f"{counts.inserted} segments found", markup=False)
 
 
 def _as_json(segment: Segment) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from raycctv.config import load
 from raycctv.config.units import parse_duration_s
 from raycctv.errors import ConfigError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
+from raycctv.types import CameraName, Span
 
 Since = Annotated[str | None, typer.Option(help="Not before: an age (30m, 2h, 7d) or an ISO 8601 time.")]
 Until = Annotated[str | None, typer.Option(help="Not after: an age or an ISO 8601 time.")]
@@ -36,14 +37,38 @@ def instant_ns(text: str | None, now_ns: int | None = None) -> int | None:
     return (SystemClock().now_ns() if now_ns is None else now_ns) - round(age_s * NS_PER_S)
 
 
-def open_catalog(config: Path, root: Path | None) -> Catalog:
+def span(camera: str, start: str, end: str) -> Span:
+    """The span that three words of a command line mean.
+
+    Raises:
+        typer.BadParameter: a time that is none, or an end that is not after the start.
+    """
+    now_ns = SystemClock().now_ns()
+    from_ns, to_ns = instant_ns(start, now_ns), instant_ns(end, now_ns)
+    assert from_ns is not None
+    assert to_ns is not None
+    try:
+        return Span(CameraName(camera), from_ns, to_ns)
+    except ValueError as error:
+        raise typer.BadParameter(f"{end!r} is not after {start!r}") from error
+
+
+def footage_root(config: Path, root: Path | None) -> Path:
+    """The folder of recordings that ``--root`` or ``--config`` names.
+
+    Raises:
+        ConfigError: it holds none.
+    """
+    folder = root if root is not None else load(config).recording.root
+    if not (folder / CATALOG_NAME).is_file():
+        raise ConfigError(f"{folder} holds no recordings of raycctv: there is no {CATALOG_NAME}")
+    return folder
+
+
+def open_catalog(config: Path, root: Path | None, *, read_only: bool = True) -> Catalog:
     """The catalog that ``--root`` or ``--config`` names.
 
     Raises:
         ConfigError: there is none.
     """
-    folder = root if root is not None else load(config).recording.root
-    path = folder / CATALOG_NAME
-    if not path.is_file():
-        raise ConfigError(f"{folder} holds no recordings of raycctv: there is no {CATALOG_NAME}")
-    return Catalog(path, read_only=True)
+    return Catalog(footage_root(config, root) / CATALOG_NAME, read_only=read_only)

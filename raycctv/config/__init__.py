@@ -1,11 +1,23 @@
 """The configuration: what may be said (:mod:`.schema`, :mod:`.units`) and how a file becomes it (:mod:`.load`)."""
 
 from raycctv.config.load import digest, load, parse
-from raycctv.config.schema import Camera, Config, Detection, Events, Logs, Motion, ObjectRule, Recording, Retention
+from raycctv.config.schema import (
+    Camera,
+    CameraRetention,
+    Config,
+    Detection,
+    Events,
+    Logs,
+    Motion,
+    ObjectRule,
+    Recording,
+    Retention,
+)
 from raycctv.config.units import FreeSpace, StreamUrl
 
 __all__ = [
     "Camera",
+    "CameraRetention",
     "Config",
     "Detection",
     "Events",

@@ -48,6 +48,29 @@ def default_objects() -> dict[str, ObjectRule]:
     return {label: ObjectRule() for label in labels}
 
 
+class Retention(Section):
+    """What is kept, and how long. Whichever limit is reached first deletes the oldest and least valuable footage."""
+
+    continuous: DurationS = Field(7 * 86400.0, gt=0, description="age of footage without motion")
+    motion: DurationS = Field(14 * 86400.0, gt=0, description="age of footage with motion that no object explains")
+    event: DurationS = Field(30 * 86400.0, gt=0, description="age of footage with an object event")
+    max_size: SizeBytes | None = Field(None, gt=0, description="bytes of all footage together; none means up to min_free")
+    min_free: FreeSpace = Field(FreeSpace(fraction=0.10), description="what must stay free on the disk: a share or a size")
+
+    def of(self, own: "CameraRetention") -> "Retention":
+        """These rules with what one camera has otherwise."""
+        return self.model_copy(update={key: value for key, value in own.model_dump().items() if value is not None})
+
+
+class CameraRetention(Section):
+    """What one camera has otherwise than ``recording.keep``."""
+
+    continuous: DurationS | None = Field(None, gt=0, description="age of footage without motion")
+    motion: DurationS | None = Field(None, gt=0, description="age of footage with motion that no object explains")
+    event: DurationS | None = Field(None, gt=0, description="age of footage with an object event")
+    max_size: SizeBytes | None = Field(None, gt=0, description="bytes of this camera's footage")
+
+
 class Camera(Section):
     """One camera."""
 
@@ -55,6 +78,7 @@ class Camera(Section):
     pull: StreamUrl | None = Field(None, description="an RTSP camera that is relayed to `source` with ffmpeg -c copy")
     analysis_source: StreamUrl | None = Field(None, description="a low-resolution sub stream to analyse instead of `source`")
     record: bool = Field(True, description="whether footage is kept")
+    keep: CameraRetention = Field(CameraRetention(), description="what is kept of this camera, where `recording.keep` differs")
     masks: dict[Name, Polygon] = Field(
         default_factory=dict, description="polygons in which nothing is looked at; corners 0 to 1"
     )
@@ -123,16 +147,6 @@ class Events(Section):
     )
     motion_min_s: DurationS = Field(3.0, ge=0, description="motion that no object explains is an event when it lasts this long")
     snapshots: bool = Field(True, description="whether a JPEG of the best view is kept")
-
-
-class Retention(Section):
-    """What is kept, and how long. Whichever limit is reached first deletes the oldest and least valuable footage."""
-
-    continuous: DurationS = Field(7 * 86400.0, gt=0, description="age of footage without motion")
-    motion: DurationS = Field(14 * 86400.0, gt=0, description="age of footage with motion that no object explains")
-    event: DurationS = Field(30 * 86400.0, gt=0, description="age of footage with an object event")
-    max_size: SizeBytes | None = Field(None, gt=0, description="bytes of all footage together; none means up to min_free")
-    min_free: FreeSpace = Field(FreeSpace(fraction=0.10), description="what must stay free on the disk: a share or a size")
 
 
 class Recording(Section):

@@ -9,7 +9,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,7 @@ from raycctv.recording.filing import described
 from raycctv.recording.layout import CATALOG_NAME, filed_files, remove_file
 from raycctv.recording.probe import Unplayable
 from raycctv.recording.schema import DamagedCatalog, open_database, open_existing, put_aside, translated
-from raycctv.types import CameraName, Event, Segment
+from raycctv.types import CameraName, Event, Segment, Span
 
 __all__ = ["CATALOG_NAME", "Catalog", "Reconciled"]
 
@@ -143,7 +143,34 @@ class Catalog:
         to_ns = None if event.ended_at_ns is None else event.ended_at_ns + 1
         return self.segments(event.camera, event.started_at_ns, to_ns)
 
-    def reconcile(self, root: Path) -> Reconciled:
+    def protect(self, span: Span) -> None:
+        """Keep the footage that shares time with ``span`` until :meth:`release`. Idempotent."""
+        self._write("INSERT OR IGNORE INTO protected VALUES (?, ?, ?)", [(span.camera, span.from_ns, span.to_ns)])
+
+    def release(self, span: Span) -> int:
+        """Take back every protection that lies within ``span``; returns how many there were."""
+        within = [found for found in self.protected() if found.camera == span.camera and found.within(span)]
+        rows = [(found.camera, found.from_ns, found.to_ns) for found in within]
+        self._write("DELETE FROM protected WHERE camera = ? AND from_ns = ? AND to_ns = ?", rows)
+        return len(within)
+
+    def protected(self) -> list[Span]:
+        """What is kept by hand, by camera and time."""
+        return [Span(*row) for row in self._read("SELECT camera, from_ns, to_ns FROM protected ORDER BY camera, from_ns")]
+
+    def rescan(self, root: Path, on_file: Callable[[], None] = lambda: None) -> Reconciled:
+        """Forget every segment and describe all files anew; events and protected spans stay.
+
+        Args:
+            on_file: is called after each file.
+
+        Raises:
+            RecordingError: the disk does not let a file be read.
+        """
+        self._write("DELETE FROM segments WHERE state = 'closed'", [()])
+        return self.reconcile(root, on_file)
+
+    def reconcile(self, root: Path, on_file: Callable[[], None] = lambda: None) -> Reconciled:
         """Make rows and files agree after a crash: finish deletions, drop rows without files, describe files without rows.
 
         A damaged catalog is put aside and its segments are described anew from the files; its events remain in the event log.
@@ -152,13 +179,13 @@ class Catalog:
             RecordingError: the disk does not let a file be read or deleted.
         """
         try:
-            return self._reconcile(root)
+            return self._reconcile(root, on_file)
         except DamagedCatalog:
             with self._lock:
                 put_aside(self.path)
-            return self._reconcile(root)
+            return self._reconcile(root, on_file)
 
-    def _reconcile(self, root: Path) -> Reconciled:
+    def _reconcile(self, root: Path, on_file: Callable[[], None]) -> Reconciled:
         marked = self.deleting()
         for path in marked:
             remove_file(root, path)
@@ -167,7 +194,10 @@ class Catalog:
         files = {path.relative_to(root).as_posix(): camera for camera, path in filed_files(root)}
         lost = sorted(rows - files.keys())
         self.drop(lost)
-        found = sum(self._describe(root, files[path], path) for path in sorted(files.keys() - rows))
+        found = 0
+        for path in sorted(files.keys() - rows):
+            found += self._describe(root, files[path], path)
+            on_file()
         counts = Reconciled(inserted=found, dropped=len(lost), deletions_finished=len(marked))
         if any(astuple(counts)):
             log.info("%s: put right: %s", self.path, counts)

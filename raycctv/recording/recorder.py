@@ -8,7 +8,7 @@ from pathlib import Path
 from raycctv.clock import Clock
 from raycctv.config import Recording, StreamUrl
 from raycctv.process import DetachedProcess, KeptProcess
-from raycctv.recording.command import record_command
+from raycctv.recording.command import SILENCE_S, record_command
 from raycctv.recording.filing import file_closed, open_files, set_aside
 from raycctv.recording.layout import RUN_DIR, incoming_dir, make_writable
 from raycctv.types import CameraName, Segment
@@ -19,6 +19,12 @@ log = logging.getLogger(__name__)
 
 _FLOWING_S = 5.0
 """Time since the file last grew within which footage counts as arriving; a fragment is written about once a second."""
+
+_STALLED_S = SILENCE_S + 5.0
+"""Time without a byte after which a recorder that had been writing is ended: it should have given up by itself before."""
+
+_FROZEN_S = 3.0
+"""Time for which a recorder may be stopped from outside."""
 
 _AUDIO_REFUSED = "Could not find tag for codec"
 """What ffmpeg says of sound that MP4 cannot hold. Source: ffmpeg 5.1, libavformat/movenc.c."""
@@ -42,6 +48,7 @@ class Recorder:
         self._transcoding = record_command(camera, source, recording, transcode_audio=True)
         self._written: tuple[Path, int] | None = None
         self._grew_s: float | None = None
+        self._frozen_since_s: float | None = None
         self._earlier_starts = 0
         make_writable(self._incoming)
         self._kept = self._keeper(self._command_running() or self._copying)
@@ -73,7 +80,9 @@ class Recorder:
         Raises:
             RecordingError: it cannot be started, or its folder cannot be written.
         """
+        self._end_if_stuck()
         if self._kept.process is None:
+            self._written = self._grew_s = self._frozen_since_s = None
             make_writable(self._incoming)
             set_aside(self._incoming)
         ran = self._kept.check()
@@ -105,6 +114,21 @@ class Recorder:
         process = DetachedProcess.adopt(self._process_name, self._root / RUN_DIR)
         commands = (self._copying, self._transcoding)
         return next((argv for argv in commands if process is not None and process.runs(argv)), None)
+
+    def _end_if_stuck(self) -> None:
+        """A recorder that hangs keeps its pid, and would never be missed otherwise."""
+        now_s = self._clock.monotonic_s()
+        process = self._kept.process
+        frozen = process is not None and process.frozen()
+        self._frozen_since_s = (self._frozen_since_s or now_s) if frozen else None
+        silent_s = 0.0 if self._grew_s is None else now_s - self._grew_s
+        if frozen and self._frozen_since_s is not None and now_s - self._frozen_since_s >= _FROZEN_S:
+            log.warning("%s: its recorder was stopped from outside, and is replaced", self.camera)
+        elif process is not None and silent_s > _STALLED_S and not process.waits_for_disk():
+            log.warning("%s: its recorder has written nothing for %.0f s, and is replaced", self.camera, silent_s)
+        else:
+            return
+        self._kept.stop(timeout_s=2.0)
 
     def _transcode_audio(self) -> None:
         log.warning("%s: its sound does not fit into MP4 and is recorded as AAC from now on", self.camera)

@@ -3,17 +3,17 @@
 import bisect
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
 from raycctv.clock import NS_PER_S, iso
-from raycctv.config import Retention
+from raycctv.config import CameraRetention, Retention
 from raycctv.errors import CatalogError, RaycctvError
 from raycctv.recording.catalog import Catalog
 from raycctv.recording.layout import remove_file
-from raycctv.types import CameraName, Event, Segment
+from raycctv.types import CameraName, Event, Segment, Span
 
 log = logging.getLogger(__name__)
 
@@ -36,31 +36,91 @@ class Deletion:
     reason: str
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What is kept.
+
+    Attributes:
+        keep: for all cameras.
+        cameras: what single cameras have otherwise.
+        protected: no rule deletes what shares time with one of these.
+    """
+
+    keep: Retention
+    cameras: Mapping[CameraName, CameraRetention] = field(default_factory=dict)
+    protected: Sequence[Span] = ()
+
+    def of(self, camera: CameraName) -> Retention:
+        """The ages of one camera's footage."""
+        return self.keep.of(self.cameras[camera]) if camera in self.cameras else self.keep
+
+
 def plan(
-    segments: Sequence[Segment], events: Iterable[Event], rules: Retention, free_bytes: int, disk_bytes: int, now_ns: int
+    segments: Sequence[Segment], events: Iterable[Event], rules: Rules, free_bytes: int, disk_bytes: int, now_ns: int
 ) -> list[Deletion]:
-    """Which segments must go now: those past their age, then as many as the byte budget and the free space ask for.
+    """Which segments must go now: those past their age, then as many as byte budgets and the free space ask for.
 
     Age counts from a segment's end. For space the least valuable go first, of those the oldest, and no more than needed.
+    What is protected never goes, and counts into every budget.
 
     Args:
         free_bytes, disk_bytes: of the disk that the segments lie on.
     """
     values = _values(segments, events)
     ranked = sorted(segments, key=lambda segment: (values[segment.path], segment.ended_at_ns, segment.path))
-    expired = {segment.path: reason for segment in ranked if (reason := _expired(segment, values[segment.path], rules, now_ns))}
-    deletions = [Deletion(segment, expired[segment.path]) for segment in ranked if segment.path in expired]
-    kept = [segment for segment in ranked if segment.path not in expired]
-    free_bytes += sum(deletion.segment.size_bytes for deletion in deletions)
-    total_bytes = sum(segment.size_bytes for segment in kept)
-    for segment in kept:
-        reason = _crowded(total_bytes, free_bytes, disk_bytes, rules)
-        if reason is None:
-            break
-        deletions.append(Deletion(segment, f"{reason}; oldest of the {values[segment.path].name.lower()} footage"))
-        total_bytes -= segment.size_bytes
-        free_bytes += segment.size_bytes
-    return deletions
+    planned = _Plan(values, rules.protected)
+    for segment in ranked:
+        planned.delete(segment, _expired(segment, values[segment.path], rules.of(segment.camera), now_ns))
+    for camera, own in rules.cameras.items():
+        if own.max_size is not None:
+            planned.shrink([segment for segment in ranked if segment.camera == camera], _budget(own.max_size, f"{camera}'s "))
+    whole_bytes = sum(segment.size_bytes for segment in segments)
+    budget, floor_bytes = _budget(rules.keep.max_size), rules.keep.min_free.of(disk_bytes)
+
+    def crowded(kept_bytes: int) -> str | None:
+        free_then_bytes = free_bytes + whole_bytes - kept_bytes
+        if free_then_bytes < floor_bytes:
+            return f"{free_then_bytes} bytes free, min_free is {floor_bytes}"
+        return budget(kept_bytes)
+
+    planned.shrink(ranked, crowded)
+    return list(planned.deletions.values())
+
+
+class _Plan:
+    """Deletions decided so far, by path."""
+
+    def __init__(self, values: Mapping[str, Value], protected: Sequence[Span]) -> None:
+        self.deletions: dict[str, Deletion] = {}
+        self._values = values
+        self._protected = protected
+
+    def delete(self, segment: Segment, reason: str | None) -> None:
+        """Let it go, if there is a reason, and nobody protects it."""
+        if reason is not None and not any(span.meets(segment) for span in self._protected):
+            self.deletions[segment.path] = Deletion(segment, reason)
+
+    def shrink(self, ranked: Sequence[Segment], excess: Callable[[int], str | None]) -> None:
+        """Let the first ones go until ``excess``, asked about the bytes that stay, gives no reason any more."""
+        staying = [segment for segment in ranked if segment.path not in self.deletions]
+        kept_bytes = sum(segment.size_bytes for segment in staying)
+        for segment in staying:
+            reason = excess(kept_bytes)
+            if reason is None:
+                return
+            self.delete(segment, f"{reason}; oldest of the {self._values[segment.path].name.lower()} footage")
+            if segment.path in self.deletions:
+                kept_bytes -= segment.size_bytes
+
+
+def _budget(max_bytes: int | None, whose: str = "") -> Callable[[int], str | None]:
+    """Why so many bytes are too many, or None."""
+
+    def excess(kept_bytes: int) -> str | None:
+        over = max_bytes is not None and kept_bytes > max_bytes
+        return f"{kept_bytes} bytes of {whose}footage, max_size is {max_bytes}" if over else None
+
+    return excess
 
 
 def sweep(catalog: Catalog, root: Path, deletions: Sequence[Deletion], remove: Remove = remove_file) -> None:
@@ -106,14 +166,6 @@ def _expired(segment: Segment, value: Value, rules: Retention, now_ns: int) -> s
         if old
         else None
     )
-
-
-def _crowded(total_bytes: int, free_bytes: int, disk_bytes: int, rules: Retention) -> str | None:
-    """Why something must go for space, or None."""
-    if rules.max_size is not None and total_bytes > rules.max_size:
-        return f"{total_bytes} bytes of footage, max_size is {rules.max_size}"
-    floor_bytes = rules.min_free.of(disk_bytes)
-    return f"{free_bytes} bytes free, min_free is {floor_bytes}" if free_bytes < floor_bytes else None
 
 
 def _values(segments: Sequence[Segment], events: Iterable[Event]) -> dict[str, Value]:

@@ -1,7 +1,10 @@
 """The tables of the catalog, and how a file becomes a catalog.
 
-Version 1. ``state`` of a segment is ``closed``, or ``deleting`` from the decision to delete it until its file is gone.
-``ended_at_ns`` of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are JSON.
+``state`` of a segment is ``closed``, or ``deleting`` from the decision to delete it until its file is gone. ``ended_at_ns``
+of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are JSON. ``protected`` holds spans that somebody
+has asked to keep; no rule deletes what shares time with one.
+
+A new version is a step in ``_STEPS``. Every catalog takes the steps that it has not taken yet, each in a transaction.
 """
 
 import contextlib
@@ -16,9 +19,7 @@ from raycctv.recording.layout import free_path
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
-
-_TABLES = """
+_FIRST = """
 CREATE TABLE segments (
     path TEXT PRIMARY KEY,
     camera TEXT NOT NULL,
@@ -50,6 +51,18 @@ CREATE TABLE events (
 CREATE INDEX events_by_time ON events (started_at_ns);
 CREATE INDEX events_by_camera ON events (camera, started_at_ns);
 """
+
+_PROTECTED = """
+CREATE TABLE protected (
+    camera TEXT NOT NULL,
+    from_ns INTEGER NOT NULL,
+    to_ns INTEGER NOT NULL CHECK (to_ns > from_ns),
+    PRIMARY KEY (camera, from_ns, to_ns)
+) STRICT, WITHOUT ROWID;
+"""
+
+_STEPS = (_FIRST, _PROTECTED)
+VERSION = len(_STEPS)
 
 _BUSY_S = 10.0
 """Time for which a writer waits for another; a write takes milliseconds."""
@@ -135,8 +148,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        if _version(connection) == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        for number, step in enumerate(_STEPS[_version(connection) :], start=_version(connection) + 1):
+            connection.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT;")
     except BaseException:
         connection.close()
         raise
@@ -152,7 +165,8 @@ def _checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     try:
         version = _version(connection)
         if version != VERSION:
-            raise CatalogError(f"{path}: is of version {version}, this raycctv knows {VERSION}; use the raycctv that wrote it")
+            advice = "`raycctv up` brings it up to date" if version < VERSION else "use the raycctv that wrote it"
+            raise CatalogError(f"{path}: is of version {version}, this raycctv knows {VERSION}; {advice}")
     except BaseException:
         connection.close()
         raise

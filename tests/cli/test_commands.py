@@ -235,6 +235,45 @@ def test_recordings_are_a_line_a_segment_or_a_row_a_camera(footage: Path) -> Non
     assert re.search(r"yard\s+1\s", table)
 
 
+def test_footage_is_protected_by_hand_and_the_plan_knows(footage: Path, tmp_path: Path) -> None:
+    path = write(tmp_path, "cameras: {gate: {source: 'rtmp://h/l/a'}}\nrecording: {root: ., keep: {event: 1d, min_free: 1B}}\n")
+    planned = lines(run("recordings", "-c", path, "--plan", "--json"))
+    assert {line["path"] for line in planned} == {one.path for one in (segment(), segment(start_s=60), segment("yard"))}
+    assert all("footage is kept for" in line["reason"] for line in planned)
+    protected = run("recordings", "-c", path, "--keep", "gate", "2023-11-14T22:13:25Z", "2023-11-14T22:13:30Z")
+    assert "22:13:30.000Z: 1 segments so far" in protected.stdout
+    assert segment().path not in {line["path"] for line in lines(run("recordings", "-c", path, "--plan", "--json"))}
+    assert "2 segments would be deleted now" in run("recordings", "-c", path, "--plan").stdout
+    released = run("recordings", "-c", path, "--release", "gate", "2023-11-14T22:00:00Z", "2023-11-14T23:00:00Z")
+    assert "released 1 protected spans" in released.stdout
+    assert len(lines(run("recordings", "-c", path, "--plan", "--json"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--keep", "gate", "2h", "3h"], "'3h' is not after '2h'"),
+        (["--keep", "gate", "soon", "3h"], "'soon' is neither an ISO 8601 time nor an age"),
+        (["--rescan", "--plan"], "choose one of --plan, --keep, --release and --rescan"),
+    ],
+)
+def test_recordings_used_wrong(footage: Path, options: list[str], message: str) -> None:
+    result = run("recordings", "--root", footage, *options)
+    assert result.exit_code == 2
+    assert message in " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
+
+
+def test_rescan_lists_what_lies_on_the_disk(tmp_path: Path, clip: Path) -> None:
+    Catalog(tmp_path / CATALOG_NAME).close()
+    day = tmp_path / "gate" / "2023-11-14"
+    day.mkdir(parents=True)
+    (day / "gate_20231114T221320Z.mp4").write_bytes(clip.read_bytes())
+    assert run("recordings", "--root", tmp_path, "--rescan").stdout == "1 segments found\n"
+    assert [line["started_at"] for line in lines(run("recordings", "--root", tmp_path, "--json"))] == [
+        "2023-11-14T22:13:20.000Z"
+    ]
+
+
 @pytest.mark.parametrize("command", ["events", "recordings"])
 def test_folder_without_recordings_is_a_wrong_use(command: str, tmp_path: Path) -> None:
     done = shell(command, "--root", tmp_path)

@@ -11,7 +11,7 @@ from support import NS, T0_NS, event, segment
 from raycctv.errors import CatalogError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog, Reconciled
 from raycctv.recording.layout import filed_path
-from raycctv.types import CameraName
+from raycctv.types import CameraName, Span
 
 GATE = CameraName("gate")
 
@@ -123,9 +123,47 @@ def test_catalog_of_another_version_is_refused_and_left_alone(tmp_path: Path) ->
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(CatalogError, match="is of version 99, this raycctv knows 1"):
+    with pytest.raises(CatalogError, match="is of version 99, this raycctv knows 2"):
         Catalog(path)
     assert path.exists()
+
+
+def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / CATALOG_NAME
+    with Catalog(path) as catalog:
+        catalog.add_segment(segment())
+        catalog.put_event(event())
+    with sqlite3.connect(path) as connection:  # as the first version wrote it
+        connection.executescript("DROP TABLE protected; PRAGMA user_version = 1;")
+    connection.close()
+    with pytest.raises(CatalogError, match="is of version 1, this raycctv knows 2; `raycctv up` brings it up to date"):
+        Catalog(path, read_only=True)
+    with Catalog(path) as catalog:
+        assert (catalog.segments(), catalog.events(), catalog.protected()) == ([segment()], [event()], [])
+    Catalog(path, read_only=True).close()
+
+
+def test_protected_spans_are_kept_until_released(catalog: Catalog) -> None:
+    one, two = Span(GATE, T0_NS, T0_NS + NS), Span(GATE, T0_NS + 5 * NS, T0_NS + 9 * NS)
+    for span in (two, one, one):
+        catalog.protect(span)
+    assert catalog.protected() == [one, two]
+    assert catalog.release(Span(CameraName("yard"), T0_NS, T0_NS + 9 * NS)) == 0
+    assert catalog.release(Span(GATE, T0_NS, T0_NS + 8 * NS)) == 1  # two goes on longer
+    assert catalog.protected() == [two]
+
+
+def test_rescan_describes_all_footage_anew_and_keeps_events_and_protection(
+    tmp_path: Path, clip: Path, catalog: Catalog
+) -> None:
+    path = file_segment(tmp_path, clip)
+    catalog.reconcile(tmp_path)
+    catalog.put_event(event())
+    catalog.protect(Span(GATE, T0_NS, T0_NS + NS))
+    catalog.add_segment(segment(path=path, size_bytes=1))  # somebody has put wrong facts in
+    assert catalog.rescan(tmp_path) == Reconciled(inserted=1, dropped=0, deletions_finished=0)
+    assert catalog.segments()[0].size_bytes == (tmp_path / path).stat().st_size
+    assert (len(catalog.events()), len(catalog.protected())) == (1, 1)
 
 
 @pytest.mark.logs_errors

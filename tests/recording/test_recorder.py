@@ -7,12 +7,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from support import NS, until
 
 from raycctv.clock import SystemClock
 from raycctv.config import Recording, StreamUrl
 from raycctv.errors import RecordingError
+from raycctv.recording import recorder as recorder_module
 from raycctv.recording.layout import incoming_dir
 from raycctv.recording.probe import probe
 from raycctv.recording.recorder import Recorder
@@ -130,6 +132,36 @@ def test_recorder_that_hangs_on_a_silent_camera_is_started_again(
     camera.stop()  # somebody pulls its plug
     camera.start()
     assert until(lambda: recorder.recording, 20, recorder.check) < 5
+
+
+def test_recorder_that_is_frozen_is_replaced(
+    rtmp: RtmpServer, camera: SimulatedCamera, record: Record, request: pytest.FixtureRequest
+) -> None:
+    recorder = record(rtmp.url(request.node.name))
+    camera.start()
+    until(lambda: recorder.recording, 10, recorder.check)
+    pid = recorder.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: recorder.starts == 2 and recorder.recording, 15, recorder.check)
+    assert not psutil.pid_exists(pid)
+
+
+def test_recorder_that_writes_no_more_is_replaced(
+    rtmp: RtmpServer, camera: SimulatedCamera, record: Record, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its camera hangs, and so, for longer than it should, does the recorder."""
+    monkeypatch.setattr(recorder_module, "_STALLED_S", 2.0)
+    recorder = record(rtmp.url(request.node.name))
+    camera.start()
+    until(lambda: recorder.recording, 10, recorder.check)
+    pid = recorder.pid
+    camera.freeze()
+    until(lambda: recorder.starts == 2 and recorder.pid != pid, 15, recorder.check)
+    waiting = recorder.pid
+    until(lambda: not recorder.recording, 10, recorder.check)
+    recorder.check()
+    assert recorder.pid == waiting  # one that only waits for its camera is left alone
 
 
 def test_recorder_without_a_server_says_why_and_tries_again(record: Record, free_port: int) -> None:

@@ -3,19 +3,20 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import NS, T0_NS, event, segment
 
-from raycctv.config import Retention
+from raycctv.config import CameraRetention, Retention
 from raycctv.config.units import FreeSpace
 from raycctv.errors import RecordingError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.layout import remove_file
-from raycctv.recording.retention import Deletion, plan, sweep
-from raycctv.types import Event, Segment
+from raycctv.recording.retention import Deletion, Rules, plan, sweep
+from raycctv.types import CameraName, Event, Segment, Span
 
 DISK = 1_000_000
 HOUR_S = 3600
@@ -27,9 +28,20 @@ def rules(**keep: object) -> Retention:
 
 
 def planned(
-    segments: Sequence[Segment], events: Sequence[Event] = (), free_bytes: int = DISK, now_s: float = 0, **keep: object
+    segments: Sequence[Segment],
+    events: Sequence[Event] = (),
+    free_bytes: int = DISK,
+    now_s: float = 0,
+    cameras: dict[str, CameraRetention] | None = None,
+    protected: Sequence[Span] = (),
+    **keep: object,
 ) -> list[Deletion]:
-    return plan(segments, events, rules(**keep), free_bytes, DISK, T0_NS + round(now_s * NS))
+    own = {CameraName(name): kept for name, kept in (cameras or {}).items()}
+    return plan(segments, events, Rules(rules(**keep), own, protected), free_bytes, DISK, T0_NS + round(now_s * NS))
+
+
+def span(from_s: float, to_s: float, camera: str = "gate") -> Span:
+    return Span(CameraName(camera), T0_NS + round(from_s * NS), T0_NS + round(to_s * NS))
 
 
 def starts(deletions: Sequence[Deletion]) -> list[float]:
@@ -50,7 +62,7 @@ def test_plan_counts_age_from_the_end_of_a_segment() -> None:
 def test_plan_gives_each_value_its_own_age() -> None:
     segments = [segment(start_s=s) for s in (0, 60, 120)]
     events = [event("m", kind="motion", start_s=70, end_s=80), event("p", start_s=130, end_s=140)]
-    ages = {"continuous": 1 * HOUR_S, "motion": 2 * HOUR_S, "event": 3 * HOUR_S}
+    ages: dict[str, Any] = {"continuous": 1 * HOUR_S, "motion": 2 * HOUR_S, "event": 3 * HOUR_S}
     assert starts(planned(segments, events, now_s=1.5 * HOUR_S, **ages)) == [0]
     assert starts(planned(segments, events, now_s=2.5 * HOUR_S, **ages)) == [0, 60]
     assert starts(planned(segments, events, now_s=3.5 * HOUR_S, **ages)) == [0, 60, 120]
@@ -81,6 +93,25 @@ def test_plan_values_a_segment_by_events_of_its_own_camera() -> None:
     segments = [segment("gate", 0), segment("yard", 0)]
     (deletion,) = planned(segments, [event(camera="gate", start_s=5, end_s=6)], max_size=1000)
     assert deletion.segment.camera == "yard"
+
+
+def test_plan_never_deletes_what_is_protected() -> None:
+    segments = [segment(start_s=s) for s in (0, 60, 120)]
+    kept = [span(70, 80)]
+    assert starts(planned(segments, protected=kept, now_s=1e6, continuous=1)) == [0, 120]
+    assert starts(planned(segments, protected=kept, max_size=1)) == [0, 120]
+    assert starts(planned(segments, protected=kept, free_bytes=0, min_free="50%")) == [0, 120]
+    assert starts(planned(segments, protected=[span(0, 500, "yard")], max_size=1)) == [0, 60, 120]
+    assert starts(planned(segments, protected=[span(60, 120)], max_size=1)) == [0, 120]  # neighbours share no time
+
+
+def test_plan_takes_a_cameras_own_rules_before_those_of_all() -> None:
+    segments = [segment(camera, s) for camera in ("gate", "yard") for s in (0, 60)]
+    own = {"gate": CameraRetention(continuous=HOUR_S), "yard": CameraRetention(max_size=1000)}
+    deletions = planned(segments, cameras=own, now_s=HOUR_S + 100)
+    assert [(one.segment.camera, one.segment.started_at_ns - T0_NS) for one in deletions] == [("gate", 0), ("yard", 0)]
+    assert deletions[1].reason == "2000 bytes of yard's footage, max_size is 1000; oldest of the continuous footage"
+    assert starts(planned(segments, cameras=own, max_size=3000)) == [0]  # what yard gives up is enough
 
 
 SEGMENTS = st.lists(
@@ -114,24 +145,33 @@ RULES = st.builds(
 )
 
 
-@given(SEGMENTS, EVENTS, RULES, st.integers(0, 60_000), st.integers(0, 20_000))
+PROTECTED = st.lists(
+    st.builds(lambda from_s, length_s: span(from_s, from_s + length_s), st.integers(0, 10_000), st.integers(1, 3000)),
+    max_size=2,
+)
+
+
+@given(SEGMENTS, EVENTS, RULES, PROTECTED, st.integers(0, 60_000), st.integers(0, 20_000))
 def test_plan_frees_what_is_asked_once_and_only_what_must_go(
-    segments: list[Segment], events: list[Event], keep: Retention, free_bytes: int, now_s: int
+    segments: list[Segment], events: list[Event], keep: Retention, protected: list[Span], free_bytes: int, now_s: int
 ) -> None:
     now_ns = T0_NS + now_s * NS
-    deletions = plan(segments, events, keep, free_bytes, DISK, now_ns)
+    rules = Rules(keep, protected=protected)
+    deletions = plan(segments, events, rules, free_bytes, DISK, now_ns)
     gone = [deletion.segment for deletion in deletions]
     kept = [one for one in segments if one not in gone]
     assert len({one.path for one in gone}) == len(gone)
     assert set(gone) <= set(segments)
     freed = sum(one.size_bytes for one in gone)
-    if kept:  # enough has been freed
+    spared = [one for one in kept if any(by_hand.meets(one) for by_hand in protected)]
+    assert not any(by_hand.meets(one) for by_hand in protected for one in gone)
+    if len(spared) < len(kept):  # something might still have gone, so enough has been freed
         assert keep.max_size is None or sum(one.size_bytes for one in kept) <= keep.max_size
         assert free_bytes + freed >= keep.min_free.of(DISK)
     youngest = max([keep.continuous, keep.motion, keep.event])
-    assert all(now_ns - one.ended_at_ns <= youngest * NS for one in kept)
+    assert all(now_ns - one.ended_at_ns <= youngest * NS for one in kept if one not in spared)
     # idempotent: once it is done, nothing more is to be done
-    assert plan(kept, events, keep, free_bytes + freed, DISK, now_ns) == []
+    assert plan(kept, events, rules, free_bytes + freed, DISK, now_ns) == []
     # and no more than needed: without the last one that went for space, a limit would still be broken
     for deletion in reversed(deletions):
         if "kept for" not in deletion.reason:
