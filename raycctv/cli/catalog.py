@@ -47,9 +47,7 @@ def recordings(
     camera: CameraOption = None,
     since: Since = None,
     until: Until = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="List what the rules would delete now, and why.")
-    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="List what the rules would delete now, and why.")] = False,
     keep: Annotated[
         tuple[str, str, str] | None,
         typer.Option(metavar="CAMERA START END", help="Protect a span: no rule deletes it. Times as for --since."),

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from raycctv import __version__
-from raycctv.cli import analyze, catalog, cluster, demo, detect, models
+from raycctv.cli import analyze, catalog, cluster, demo, detect, footage, models
 from raycctv.cli.output import stderr
 from raycctv.errors import ConfigError, RaycctvError
 from raycctv.redact import redact
@@ -31,6 +31,8 @@ app.command()(analyze.analyze)
 app.command()(detect.detect)
 app.command()(catalog.events)
 app.command()(catalog.recordings)
+app.command()(footage.export)
+app.command()(footage.verify)
 app.add_typer(models.app, name="models")
 
 

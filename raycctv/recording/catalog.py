@@ -92,6 +92,15 @@ class Catalog:
         query = f"SELECT {_SEGMENT_COLUMNS} FROM segments {where} AND state = 'closed' ORDER BY started_at_ns, path"  # noqa: S608
         return [Segment(*row) for row in self._read(query, values)]
 
+    def around(self, span: Span) -> tuple[Segment | None, Segment | None]:
+        """The camera's last segment that ends before the span, and the first that begins after it."""
+        own = f"SELECT {_SEGMENT_COLUMNS} FROM segments WHERE camera = ? AND state = 'closed' AND"  # noqa: S608
+        earlier = f"{own} ended_at_ns <= ? ORDER BY ended_at_ns DESC LIMIT 1"
+        later = f"{own} started_at_ns >= ? ORDER BY ended_at_ns LIMIT 1"
+        found = [self._read(earlier, [span.camera, span.from_ns]), self._read(later, [span.camera, span.to_ns])]
+        before, after = (Segment(*rows[0]) if rows else None for rows in found)
+        return before, after
+
     def total_bytes(self) -> int:
         """Bytes of all segments."""
         return int(self._read("SELECT coalesce(sum(size_bytes), 0) FROM segments WHERE state = 'closed'")[0][0])

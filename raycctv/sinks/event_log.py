@@ -4,7 +4,9 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raycctv.clock import iso
 from raycctv.errors import RecordingError
@@ -35,6 +37,40 @@ def to_json(event: Event, segments: Sequence[str]) -> dict[str, Any]:
         "snapshot": event.snapshot,
         "why": event.why,
     }
+
+
+class _Line(BaseModel):
+    """What a line must hold."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: str
+    camera: str
+    kind: str
+    started_at: str
+    ended_at: str | None
+    labels: dict[str, float]
+    zones: list[str]
+    box: Annotated[list[int], Field(min_length=4, max_length=4)]
+    score: float
+    segments: list[str]
+    model: str | None
+    snapshot: str | None
+    why: str
+
+
+def check(folder: Path) -> tuple[int, list[tuple[str, str]]]:
+    """How many lines the logs in ``folder`` hold, and those that are none of ours: (file and line, what is wrong)."""
+    lines, bad = 0, []
+    for path in sorted(folder.glob(f"{LOG_NAME}*")):
+        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+            lines += 1
+            try:
+                _Line.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                bad.append((f"{path.name}, line {number}", f"{'.'.join(map(str, first['loc']))} {first['msg']}".strip()))
+    return lines, bad
 
 
 class EventLog:

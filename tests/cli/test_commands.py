@@ -19,6 +19,7 @@ from raycctv.cli.main import app
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
+from raycctv.sinks.event_log import to_json
 from raycctv.types import CameraName
 
 REPOSITORY = Path(__file__).parents[2]
@@ -294,3 +295,63 @@ def test_reading_the_catalog_does_not_change_it(footage: Path) -> None:
     assert {path.name: path.read_bytes() for path in footage.iterdir() if path.suffix == ".sqlite3"} == before
     with Catalog(footage / CATALOG_NAME) as catalog:
         assert catalog.segments(CameraName("gate"), T0_NS, T0_NS + NS) == [segment("gate", 0)]
+
+
+# -- export and verify ------------------------------------------------------
+
+
+@pytest.fixture
+def minute(tmp_path: Path, clip: Path) -> Path:
+    """A configuration whose footage is 10 s of one camera."""
+    day = tmp_path / "footage" / "gate" / "2023-11-14"
+    day.mkdir(parents=True)
+    (day / "gate_20231114T221320Z.mp4").write_bytes(clip.read_bytes())
+    with Catalog(tmp_path / "footage" / CATALOG_NAME) as catalog:
+        catalog.reconcile(tmp_path / "footage")
+    text = "cameras: {gate: {source: 'rtmp://h/l/a'}}\nrecording: {root: footage}\nlogs: {dir: log}\n"
+    return write(tmp_path, text)
+
+
+@pytest.mark.parametrize(("options", "duration_s"), [([], 5), (["--exact"], 4.5)])
+def test_export_writes_what_was_asked_for(minute: Path, options: list[str], duration_s: float) -> None:
+    out = minute.with_name("clip.mp4")
+    times = ["2023-11-14T22:13:22.500Z", "2023-11-14T22:13:27Z"]
+    (row,) = lines(run("export", "gate", *times, "-o", out, "-c", minute, "--json", *options))
+    assert (row["file"], row["camera"], row["gaps"]) == (str(out), "gate", [])
+    assert row["recorded_s"] == pytest.approx(duration_s, abs=0.1)
+    shown = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(out)]
+    assert float(subprocess.run(shown, capture_output=True, check=True).stdout) == pytest.approx(duration_s, abs=0.15)
+    again = run("export", "gate", *times, "-o", out, "-c", minute)
+    assert again.exit_code == 2
+    assert "--force overwrites it" in again.output
+    assert "from 2023-11-14T22:13:22" in run("export", "gate", *times, "-o", out, "-c", minute, "--force").stdout
+
+
+def test_export_of_nothing_says_what_is_nearest(minute: Path) -> None:
+    done = shell(
+        "export", "gate", "2023-11-14T23:00:00Z", "2023-11-14T23:01:00Z", "-o", minute.with_name("x.mp4"), "-c", minute
+    )
+    assert done.returncode == 1
+    assert "gate has no footage from 2023-11-14T23:00:00.000Z" in done.stderr
+    assert "the nearest ends 2023-11-14T22:13:30" in done.stderr
+    assert not minute.with_name("x.mp4").exists()
+
+
+def test_verify_finds_what_is_wrong_in_footage_and_log(minute: Path) -> None:
+    log = minute.with_name("log")
+    log.mkdir()
+    whole = json.dumps(to_json(event(end_s=5), [])) + "\n"
+    (log / "events.jsonl").write_text(whole)
+    result = run("verify", "-c", minute, "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert (found["segments"], found["log_lines"], found["bad"]) == (1, 1, [])
+    assert found["cameras"][0]["coverage"] == 1.0
+    (log / "events.jsonl").write_text(whole + '{"id": 1}\n{"id"')
+    next(minute.parent.rglob("gate_*.mp4")).unlink()
+    result = run("verify", "-c", minute, "--json")
+    assert result.exit_code == 1
+    assert [bad["path"] for bad in json.loads(result.stdout)["bad"]] == [
+        "gate/2023-11-14/gate_20231114T221320Z.mp4", "events.jsonl, line 2", "events.jsonl, line 3"
+    ]  # fmt: skip
+    assert "3 are wrong" in run("verify", "-c", minute, "--quick").stdout
