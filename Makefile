@@ -7,7 +7,7 @@ TEST_STAMP := $(STAMP)-test
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help demo test test-slow check setup requirements clean
+.PHONY: help demo test test-slow test-faults check setup requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,11 +15,14 @@ help: ## this list
 demo: $(STAMP) ## four simulated cameras of real footage through the whole pipeline
 	$(RAYCCTV) demo
 
-test: $(TEST_STAMP) ## every test but the slow ones
-	$(PYTHON) -m pytest -m "not slow"
+test: $(TEST_STAMP) ## every test but those below
+	$(PYTHON) -m pytest -m "not slow and not faults"
 
 test-slow: $(TEST_STAMP) ## the tests that take minutes
 	$(PYTHON) -m pytest -m slow
+
+test-faults: $(TEST_STAMP) ## break every part of the running pipeline; prints what each fault costs (15 minutes)
+	$(PYTHON) -m pytest -m faults
 
 check: $(TEST_STAMP) ## style and types
 	.venv/bin/ruff check .

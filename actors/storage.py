@@ -11,7 +11,7 @@ from raycctv.config import Config
 
 log = logging.getLogger(__name__)
 
-_TICK_S = 1.0
+_TICK_S = 0.25
 
 
 @ray.remote

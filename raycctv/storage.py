@@ -25,8 +25,13 @@ from raycctv.types import CameraName
 log = logging.getLogger(__name__)
 
 
+_LOOK_S = 1.0
+"""Time between two looks at files and disk. Processes are looked at more often: a recorder that starts a quarter of a second
+after its camera has dropped is there when it returns."""
+
+
 class Storage:
-    """Call :meth:`tick` about once a second.
+    """Call :meth:`tick` about four times a second.
 
     Raises:
         RecordingError: the recording folder cannot be written.
@@ -49,26 +54,37 @@ class Storage:
         }
         self._catalog = Catalog(root / CATALOG_NAME)
         self._catalog.reconcile(root)
-        self._sweep_due_s = clock.monotonic_s()
+        self._look_due_s = self._sweep_due_s = clock.monotonic_s()
         self._errors: dict[str, str] = {}
         self._filed = 0
         self._deleted = 0
 
     def tick(self) -> None:
-        """One look at everything. What goes wrong with one camera is logged, kept for the status, and hinders no other."""
+        """One look at everything: processes that have ended at every call, all else about once a second.
+
+        What goes wrong with one camera is logged, kept for the status, and hinders no other.
+        """
         with self._lock:
-            started = 0
+            now_s = self._clock.monotonic_s()
+            if now_s >= self._look_due_s:
+                self._look_due_s = now_s + _LOOK_S
+                for name, recorder in self._recorders.items():
+                    self._guarded(f"segments of {name}", partial(self._file, recorder))
+                    self._guarded(f"recorder of {name}", recorder.watch)
+                if now_s >= self._sweep_due_s or self._below_floor():
+                    self._sweep_due_s = now_s + self._recording.sweep_s
+                    self._guarded("rotation", self._sweep)
             for name, relayed in self._relays.items():
                 self._guarded(f"relay of {name}", relayed.check)
-            for name, recorder in self._recorders.items():
-                self._guarded(f"segments of {name}", partial(self._file, recorder))
-                if started < self._recording.start_batch:
-                    before = recorder.starts
-                    self._guarded(f"recorder of {name}", recorder.check)
-                    started += recorder.starts - before
-            if self._clock.monotonic_s() >= self._sweep_due_s or self._below_floor():
-                self._sweep_due_s = self._clock.monotonic_s() + self._recording.sweep_s
-                self._guarded("rotation", self._sweep)
+            self._start_recorders()
+
+    def _start_recorders(self) -> None:
+        started = 0
+        for name, recorder in self._recorders.items():
+            if started < self._recording.start_batch:
+                before = recorder.starts
+                self._guarded(f"start of the recorder of {name}", recorder.check)
+                started += recorder.starts - before
 
     def status(self) -> dict[str, Any]:
         """Recorders and relays by camera, totals of the catalog, and what has last gone wrong."""

@@ -33,7 +33,7 @@ _AUDIO_REFUSED = "Could not find tag for codec"
 class Recorder:
     """An ffmpeg that writes one camera's stream to disk. It outlives this object; the next one adopts it.
 
-    Call :meth:`check` about once a second. Not thread-safe.
+    Call :meth:`check` and :meth:`watch` again and again. Not thread-safe.
 
     Raises:
         RecordingError: the camera's folder cannot be written.
@@ -71,16 +71,15 @@ class Recorder:
 
     @property
     def recording(self) -> bool:
-        """Whether footage was arriving at the last :meth:`check`; a recorder also waits for cameras that are away."""
+        """Whether footage was arriving at the last :meth:`watch`; a recorder also waits for cameras that are away."""
         return self.pid is not None and self._grew_s is not None and self._clock.monotonic_s() - self._grew_s < _FLOWING_S
 
     def check(self) -> bool:
-        """Start the recorder if it should be started now. Returns whether it ran before this call.
+        """Start the recorder if it should be started now. Returns whether it ran before this call. Cheap: four times a second.
 
         Raises:
             RecordingError: it cannot be started, or its folder cannot be written.
         """
-        self._end_if_stuck()
         if self._kept.process is None:
             self._written = self._grew_s = self._frozen_since_s = None
             make_writable(self._incoming)
@@ -88,8 +87,16 @@ class Recorder:
         ran = self._kept.check()
         if not ran and _AUDIO_REFUSED in self.last_error and self._kept.argv == tuple(self._copying):
             self._transcode_audio()
-        self._watch()
         return ran
+
+    def watch(self) -> None:
+        """Notice whether footage arrives, and end a recorder that hangs; :meth:`check` starts the next. About once a second.
+
+        Raises:
+            RecordingError: it cannot be ended.
+        """
+        self._notice_growth()
+        self._end_if_stuck()
 
     def collect(self) -> Iterator[Segment]:
         """File what is closed, one segment at each step; insert its row before the next step.
@@ -137,7 +144,7 @@ class Recorder:
         self._kept = self._keeper(self._transcoding)
         self._kept.check()
 
-    def _watch(self) -> None:
+    def _notice_growth(self) -> None:
         """Notice whether the file that is being written has grown."""
         incoming = self._incoming.resolve()
         with contextlib.suppress(FileNotFoundError):  # somebody has deleted it under the recorder

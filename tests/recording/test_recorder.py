@@ -47,6 +47,16 @@ def camera(rtmp: RtmpServer, clip: Path, request: pytest.FixtureRequest) -> Iter
     simulated.stop()
 
 
+def look(recorder: Recorder) -> Callable[[], None]:
+    """Looks after a recorder as the storage actor does."""
+
+    def check_and_watch() -> None:
+        recorder.check()
+        recorder.watch()
+
+    return check_and_watch
+
+
 def recorded_s(segments: list[Segment]) -> float:
     return sum(segment.duration_ns for segment in segments) / NS
 
@@ -58,7 +68,7 @@ def test_recorder_that_waits_for_its_camera_loses_nothing(
     recorder.check()
     assert not recorder.recording
     camera.start()
-    until(lambda: recorder.recording, 10, recorder.check)
+    until(lambda: recorder.recording, 10, look(recorder))
     segments: list[Segment] = []
     until(lambda: len(segments) >= 2, 20, lambda: segments.extend(recorder.collect()))
     camera.stop()
@@ -79,11 +89,11 @@ def test_recorder_of_a_camera_that_returns_records_again_within_five_seconds(
 ) -> None:
     recorder = record(rtmp.url(request.node.name))
     camera.start()
-    until(lambda: recorder.recording, 10, recorder.check)
+    until(lambda: recorder.recording, 10, look(recorder))
     camera.stop()
-    until(lambda: not recorder.recording, 10, recorder.check)
+    until(lambda: not recorder.recording, 10, look(recorder))
     camera.start()
-    assert until(lambda: recorder.recording, 10, recorder.check) < 5
+    assert until(lambda: recorder.recording, 10, look(recorder)) < 5
 
 
 def test_killed_recorder_costs_at_most_its_last_fragment(
@@ -92,7 +102,7 @@ def test_killed_recorder_costs_at_most_its_last_fragment(
     recorder = record(rtmp.url(request.node.name))
     recorder.check()
     camera.start()
-    until(lambda: camera.online_s > 3.5, 20, recorder.check)
+    until(lambda: camera.online_s > 3.5, 20, look(recorder))
     pid = recorder.pid
     assert pid is not None
     sent_s = camera.online_s
@@ -101,7 +111,7 @@ def test_killed_recorder_costs_at_most_its_last_fragment(
     segments = list(recorder.collect())
     assert recorded_s(segments) > sent_s - 1.7  # a fragment, and what the camera's account is behind
     assert all(probe(tmp_path / segment.path).duration_ns == segment.duration_ns for segment in segments)
-    until(lambda: recorder.recording and recorder.starts == 2, 10, recorder.check)
+    until(lambda: recorder.recording and recorder.starts == 2, 10, look(recorder))
 
 
 def test_recorder_is_adopted_and_never_doubled(
@@ -109,7 +119,7 @@ def test_recorder_is_adopted_and_never_doubled(
 ) -> None:
     first = record(rtmp.url(request.node.name))
     camera.start()
-    until(lambda: first.recording, 10, first.check)
+    until(lambda: first.recording, 10, look(first))
     second = record(rtmp.url(request.node.name))
     second.check()
     assert second.pid == first.pid
@@ -125,13 +135,13 @@ def test_recorder_that_hangs_on_a_silent_camera_is_started_again(
 ) -> None:
     recorder = record(rtmp.url(request.node.name))
     camera.start()
-    until(lambda: recorder.recording, 10, recorder.check)
+    until(lambda: recorder.recording, 10, look(recorder))
     camera.freeze()
-    until(lambda: not recorder.recording, 15, recorder.check)
-    until(lambda: recorder.starts > 1, 20, recorder.check)
+    until(lambda: not recorder.recording, 15, look(recorder))
+    until(lambda: recorder.starts > 1, 20, look(recorder))
     camera.stop()  # somebody pulls its plug
     camera.start()
-    assert until(lambda: recorder.recording, 20, recorder.check) < 5
+    assert until(lambda: recorder.recording, 20, look(recorder)) < 5
 
 
 def test_recorder_that_is_frozen_is_replaced(
@@ -139,11 +149,11 @@ def test_recorder_that_is_frozen_is_replaced(
 ) -> None:
     recorder = record(rtmp.url(request.node.name))
     camera.start()
-    until(lambda: recorder.recording, 10, recorder.check)
+    until(lambda: recorder.recording, 10, look(recorder))
     pid = recorder.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: recorder.starts == 2 and recorder.recording, 15, recorder.check)
+    until(lambda: recorder.starts == 2 and recorder.recording, 15, look(recorder))
     assert not psutil.pid_exists(pid)
 
 
@@ -154,19 +164,19 @@ def test_recorder_that_writes_no_more_is_replaced(
     monkeypatch.setattr(recorder_module, "_STALLED_S", 2.0)
     recorder = record(rtmp.url(request.node.name))
     camera.start()
-    until(lambda: recorder.recording, 10, recorder.check)
+    until(lambda: recorder.recording, 10, look(recorder))
     pid = recorder.pid
     camera.freeze()
-    until(lambda: recorder.starts == 2 and recorder.pid != pid, 15, recorder.check)
+    until(lambda: recorder.starts == 2 and recorder.pid != pid, 15, look(recorder))
     waiting = recorder.pid
-    until(lambda: not recorder.recording, 10, recorder.check)
+    until(lambda: not recorder.recording, 10, look(recorder))
     recorder.check()
     assert recorder.pid == waiting  # one that only waits for its camera is left alone
 
 
 def test_recorder_without_a_server_says_why_and_tries_again(record: Record, free_port: int) -> None:
     recorder = record(f"rtmp://viewer:hunter2@127.0.0.1:{free_port}/live/gate")
-    until(lambda: recorder.starts >= 3, 15, recorder.check)
+    until(lambda: recorder.starts >= 3, 15, look(recorder))
     assert "Connection refused" in recorder.last_error
     assert "hunter2" not in recorder.last_error
     assert list(recorder.collect()) == []
@@ -182,7 +192,7 @@ def test_recorder_keeps_sound_that_mp4_cannot_hold_as_aac(
     recorder = record(rtmp.url(request.node.name))
     try:
         camera.start()
-        until(lambda: recorder.recording, 20, recorder.check)
+        until(lambda: recorder.recording, 20, look(recorder))
     finally:
         camera.stop()
     until(lambda: recorder.pid is None, 10)
@@ -196,7 +206,7 @@ def test_stopped_recorder_finishes_its_file(
 ) -> None:
     recorder = record(rtmp.url(request.node.name))
     camera.start()
-    until(lambda: recorder.recording, 10, recorder.check)
+    until(lambda: recorder.recording, 10, look(recorder))
     sent_s = camera.online_s
     recorder.stop()
     recorder.stop()
@@ -214,6 +224,6 @@ def test_folder_that_is_deleted_under_the_recorder_is_made_again(
 ) -> None:
     recorder = record(rtmp.url(request.node.name))
     camera.start()
-    until(lambda: recorder.recording, 10, recorder.check)
+    until(lambda: recorder.recording, 10, look(recorder))
     subprocess.run(["rm", "-rf", incoming_dir(tmp_path, GATE)], check=True)
-    until(lambda: recorder.starts > 1 and recorder.recording, 20, recorder.check)
+    until(lambda: recorder.starts > 1 and recorder.recording, 20, look(recorder))
