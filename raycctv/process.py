@@ -92,10 +92,11 @@ class DetachedProcess:
             )  # fmt: skip
             identity = _Identity.of(int(shell.stdout), argv)
             pid_file = _pid_file(run_dir, name)
-            draft = pid_file.with_suffix(".pid.new")
-            with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-                json.dump(asdict(identity), file)
-            draft.replace(pid_file)
+            try:
+                _write_pid_file(pid_file, identity)
+            except OSError:
+                os.kill(identity.pid, signal.SIGKILL)  # nobody would know of it, and a second would be started beside it
+                raise
         except (OSError, subprocess.CalledProcessError) as error:
             raise RecordingError(f"{name}: cannot be started in {run_dir}: {error}") from error
         return cls(identity, pid_file)
@@ -244,6 +245,14 @@ class KeptProcess:
         wait_s = self._backoff.after(lasted_s=now_s - self._started_s)
         self._next_start_s = now_s + wait_s
         log.info("%s: ended; again in %.2g s%s", self.name, wait_s, f": {self.last_error}" if self.last_error else "")
+
+
+def _write_pid_file(pid_file: Path, identity: _Identity) -> None:
+    """Whole or not at all."""
+    draft = pid_file.with_suffix(".pid.new")
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(asdict(identity), file)
+    draft.replace(pid_file)
 
 
 def _pid_file(run_dir: Path, name: str) -> Path:

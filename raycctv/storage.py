@@ -20,6 +20,7 @@ from raycctv.process import KeptProcess
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.recorder import RUN_DIR, Recorder
 from raycctv.recording.retention import Deletion, Rules, plan, sweep
+from raycctv.recording.schema import DamagedCatalog
 from raycctv.types import CameraName
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Storage:
             now_s = self._clock.monotonic_s()
             if now_s >= self._look_due_s:
                 self._look_due_s = now_s + _LOOK_S
+                self._guarded("catalog", self._mend_catalog)
                 for name, recorder in self._recorders.items():
                     self._guarded(f"segments of {name}", partial(self._file, recorder))
                     self._guarded(f"recorder of {name}", recorder.watch)
@@ -113,6 +115,15 @@ class Storage:
             for name, recorder in self._recorders.items():
                 self._guarded(f"segments of {name}", partial(self._file, recorder))
             self._catalog.close()
+
+    def _mend_catalog(self) -> None:
+        """Somebody has deleted the catalog, or its disk has damaged it: make it anew from the files."""
+        try:
+            self._catalog.deleting()
+        except DamagedCatalog:
+            self._catalog.reconcile(self._recording.root)
+        if self._catalog.renewed:
+            self._catalog.reconcile(self._recording.root)
 
     def _file(self, recorder: Recorder) -> None:
         for segment in recorder.collect():

@@ -121,6 +121,14 @@ def test_folder_that_cannot_be_written_is_an_error() -> None:
         DetachedProcess.start("child", SLEEP, Path("/proc/nowhere"))
 
 
+def test_process_whose_pid_cannot_be_written_down_does_not_run_on(run_dir: Path) -> None:
+    (run_dir / "child.pid").mkdir(parents=True)  # in the way of the pid file, as a full disk is
+    mark = f"{run_dir}/mark"
+    with pytest.raises(RecordingError, match="child: cannot be started"):
+        DetachedProcess.start("child", ["sh", "-c", "sleep 600", mark], run_dir)
+    until(lambda: not [p for p in psutil.process_iter(["cmdline"]) if mark in (p.info["cmdline"] or [])], 5)
+
+
 def test_kept_process_is_started_again_with_backoff_that_resets(run_dir: Path) -> None:
     clock = ManualClock()
     kept = KeptProcess("child", ["sh", "-c", "echo no camera >&2"], run_dir, clock, Backoff(1, 4, settled_s=10))

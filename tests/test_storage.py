@@ -1,7 +1,9 @@
 """One machine's disk side, with real recorders and relays."""
 
+import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,14 +12,15 @@ from support import NS, until
 
 from raycctv.clock import SystemClock
 from raycctv.config import Camera, Config, Recording, Retention, StreamUrl
-from raycctv.errors import RecordingError
+from raycctv.errors import CatalogError, RecordingError
 from raycctv.process import DetachedProcess
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.recorder import RUN_DIR
+from raycctv.recording.verify import verify
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
 from raycctv.storage import Storage
-from raycctv.types import CameraName
+from raycctv.types import CameraName, Span
 
 Open = Callable[..., Storage]
 
@@ -132,3 +135,78 @@ def test_relays_run_beside_recorders_and_end_with_them(rtmp: RtmpServer, clip: P
     assert status["starts"] == 1
     storage.close(keep_recording=False)
     assert storage.status()["relays"]["relayed"]["pid"] is None
+
+
+def test_catalog_that_is_deleted_meanwhile_is_made_anew_from_the_files(
+    camera: SimulatedCamera, open_storage: Open, tmp_path: Path
+) -> None:
+    storage = open_storage("storage-cam")
+    until(lambda: storage.status()["segments_filed"] >= 2, 20, storage.tick)
+    path = tmp_path / "footage" / CATALOG_NAME
+    with Catalog(path) as catalog:
+        before = catalog.segments()
+    for file in path.parent.glob(f"{CATALOG_NAME}*"):
+        file.unlink()
+
+    def listed() -> bool:
+        try:
+            with Catalog(path, read_only=True) as catalog:
+                return {one.path for one in before} <= {one.path for one in catalog.segments()}
+        except CatalogError:
+            return False
+
+    until(listed, 15, storage.tick)
+    storage.close(keep_recording=False)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder], check=False).returncode:
+        pytest.skip("no small disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.logs_errors
+def test_full_disk_takes_the_oldest_footage_spares_what_is_protected_and_records_on(
+    camera: SimulatedCamera, open_storage: Open, small_disk: Path
+) -> None:
+    root = small_disk / "footage"
+    storage = open_storage("storage-cam", root=root, sweep_s=3600)
+    until(lambda: storage.status()["segments_filed"] >= 2, 20, storage.tick)
+    with Catalog(root / CATALOG_NAME) as catalog:
+        first, second, *_ = catalog.segments()
+        catalog.protect(Span(second.camera, first.ended_at_ns + NS, second.ended_at_ns - NS))
+    ballast = small_disk / "ballast"
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)) == 4096:
+            pass
+    assert storage.status()["free_bytes"] == 0
+    until(lambda: not (root / first.path).exists(), 10, storage.tick)
+    until(lambda: "No space left" in str(storage.status()["errors"]), 30, _more(ballast, storage))
+    assert (root / second.path).exists()
+    ballast.unlink()
+    until(lambda: storage.status()["recorders"]["storage-cam"]["recording"], 20, storage.tick)
+    filed = storage.status()["segments_filed"]
+    until(lambda: storage.status()["segments_filed"] > filed, 20, storage.tick)
+    until(lambda: storage.status()["errors"] == {}, 10, storage.tick)
+    camera.stop()
+    storage.close(keep_recording=False)
+    with Catalog(root / CATALOG_NAME) as catalog:
+        assert verify(catalog, root).bad == []
+        assert second.path in {segment.path for segment in catalog.segments()}
+
+
+def _more(ballast: Path, storage: Storage) -> Callable[[], None]:
+    """Somebody else fills the disk as fast as rotation frees it."""
+
+    def fill() -> None:
+        storage.tick()
+        with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+            while file.write(bytes(4096)) == 4096:
+                pass
+
+    return fill

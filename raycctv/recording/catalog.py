@@ -57,12 +57,16 @@ class Catalog:
     Args:
         read_only: open one that exists and change nothing, rather than make a missing or damaged one anew.
 
+    Attributes:
+        renewed: the file has been deleted or replaced meanwhile, so that :meth:`reconcile` is due.
+
     Raises (every method):
         CatalogError: the file cannot be opened, read or written; names it.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self.renewed = False
         self._lock = threading.RLock()
         self._owed: dict[str, Segment] = {}
         self._read_only = read_only
@@ -188,11 +192,13 @@ class Catalog:
             RecordingError: the disk does not let a file be read or deleted.
         """
         try:
-            return self._reconcile(root, on_file)
+            counts = self._reconcile(root, on_file)
         except DamagedCatalog:
             with self._lock:
                 put_aside(self.path)
-            return self._reconcile(root, on_file)
+            counts = self._reconcile(root, on_file)
+        self.renewed = False
+        return counts
 
     def _reconcile(self, root: Path, on_file: Callable[[], None]) -> Reconciled:
         marked = self.deleting()
@@ -235,6 +241,7 @@ class Catalog:
         if self._inode_now() != self._inode:
             self._connection.close()
             self._open()
+            self.renewed = True
         return self._connection
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

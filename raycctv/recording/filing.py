@@ -23,6 +23,10 @@ _PROBED_EARLIER_NS = 2 * NS_PER_S
 """A recorder reads its stream for up to a second before it opens its first file, and writes that second into it."""
 
 
+_HEADER_BYTES = 4096
+"""More than the header of a segment, less than any frame with it."""
+
+
 def file_closed(root: Path, camera: CameraName, recorder_pid: int | None) -> Iterator[Segment]:
     """File what the camera's recorder has closed, one at each step, oldest first. Insert its row before the next step.
 
@@ -118,6 +122,11 @@ def _filed(root: Path, camera: CameraName, path: Path) -> Segment | None:
 
 
 def _move_to_broken(broken: Path, path: Path, reason: Unplayable) -> None:
+    """Keep what might still tell something; a mere header, of which a full disk leaves one at every try, does not."""
+    if path.stat().st_size < _HEADER_BYTES:
+        path.unlink()
+        log.info("%s: removed: no frame had come", path.name)
+        return
     broken.mkdir(exist_ok=True)
     target = free_path(broken / path.name)
     path.rename(target)

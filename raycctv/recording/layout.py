@@ -3,7 +3,7 @@
     catalog.sqlite3                                        what there is; rebuilt from the files when lost
     <camera>/incoming/<camera>_<YYYYMMDDTHHMMSSZ>.mp4      being written, or closed and not yet filed
     <camera>/<YYYY-MM-DD>/<camera>_<YYYYMMDDTHHMMSSZ>.mp4  filed; a second file of the same second ends in -1.mp4
-    <camera>/broken/                                       files without a frame, kept for whoever wants to know why
+    <camera>/broken/                                       files of which no frame plays, kept for whoever wants to know why
     .run/                                                  pid files of recorders and relays
 
 Times are UTC and those at which the file was opened.

@@ -83,10 +83,16 @@ def test_files_of_one_second_are_both_kept(tmp_path: Path, incoming: Path, clip:
 
 
 def test_file_without_a_frame_is_kept_apart(tmp_path: Path, incoming: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (incoming / NAME).write_bytes(b"nothing that plays")
+    (incoming / NAME).write_bytes(b"nothing that plays" * 1000)
     assert list(file_closed(tmp_path, GATE, None)) == []
-    assert (tmp_path / "gate" / "broken" / NAME).read_bytes() == b"nothing that plays"
+    assert (tmp_path / "gate" / "broken" / NAME).read_bytes() == b"nothing that plays" * 1000
     assert "moved to" in caplog.text
+
+
+def test_file_that_is_a_mere_header_is_removed(tmp_path: Path, incoming: Path) -> None:
+    (incoming / NAME).write_bytes(b"")
+    assert list(file_closed(tmp_path, GATE, None)) == []
+    assert not list((tmp_path / "gate").rglob("*.mp4"))
 
 
 def test_torn_file_is_filed_without_its_torn_end(tmp_path: Path, incoming: Path, clip: Path) -> None:
