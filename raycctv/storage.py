@@ -55,7 +55,7 @@ class Storage:
         }
         self._catalog = Catalog(root / CATALOG_NAME)
         self._catalog.reconcile(root)
-        self._look_due_s = self._sweep_due_s = clock.monotonic_s()
+        self._look_due_s = self._sweep_due_s = self._floor_due_s = clock.monotonic_s()
         self._errors: dict[str, str] = {}
         self._filed = 0
         self._deleted = 0
@@ -73,9 +73,7 @@ class Storage:
                 for name, recorder in self._recorders.items():
                     self._guarded(f"segments of {name}", partial(self._file, recorder))
                     self._guarded(f"recorder of {name}", recorder.watch)
-                if now_s >= self._sweep_due_s or self._below_floor():
-                    self._sweep_due_s = now_s + self._recording.sweep_s
-                    self._guarded("rotation", self._sweep)
+                self._rotate(now_s)
             for name, relayed in self._relays.items():
                 self._guarded(f"relay of {name}", relayed.check)
             self._start_recorders()
@@ -129,6 +127,17 @@ class Storage:
         for segment in recorder.collect():
             self._catalog.add_segment(segment)
             self._filed += 1
+
+    def _rotate(self, now_s: float) -> None:
+        """Sweep when it is due, and at once when the disk is too full; not again and again when that frees nothing."""
+        full = now_s >= self._floor_due_s and self._below_floor()
+        if not full and now_s < self._sweep_due_s:
+            return
+        self._sweep_due_s = now_s + self._recording.sweep_s
+        before = self._deleted
+        self._guarded("rotation", self._sweep)
+        if full and self._deleted == before:
+            self._floor_due_s = self._sweep_due_s
 
     def _below_floor(self) -> bool:
         """Whether the disk is fuller than it may be: asked at every look, since a disk can fill in seconds."""

@@ -52,7 +52,8 @@ CREATE INDEX events_by_time ON events (started_at_ns);
 CREATE INDEX events_by_camera ON events (camera, started_at_ns);
 """
 
-_PROTECTED = """
+_SECOND = """
+CREATE INDEX segments_by_length ON segments (ended_at_ns - started_at_ns);
 CREATE TABLE protected (
     camera TEXT NOT NULL,
     from_ns INTEGER NOT NULL,
@@ -61,7 +62,7 @@ CREATE TABLE protected (
 ) STRICT, WITHOUT ROWID;
 """
 
-_STEPS = (_FIRST, _PROTECTED)
+_STEPS = (_FIRST, _SECOND)
 VERSION = len(_STEPS)
 
 _BUSY_S = 10.0

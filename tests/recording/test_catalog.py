@@ -134,7 +134,7 @@ def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tm
         catalog.add_segment(segment())
         catalog.put_event(event())
     with sqlite3.connect(path) as connection:  # as the first version wrote it
-        connection.executescript("DROP TABLE protected; PRAGMA user_version = 1;")
+        connection.executescript("DROP TABLE protected; DROP INDEX segments_by_length; PRAGMA user_version = 1;")
     connection.close()
     with pytest.raises(CatalogError, match="is of version 1, this raycctv knows 2; `raycctv up` brings it up to date"):
         Catalog(path, read_only=True)

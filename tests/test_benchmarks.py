@@ -1,0 +1,19 @@
+"""Every benchmark runs, small, and says what it measured."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALL = {"catalog.py": ["--segments", "6400"]}
+
+
+@pytest.mark.parametrize("benchmark", sorted(path.name for path in BENCHMARKS.glob("*.py")))
+def test_benchmark_runs_and_prints_json(benchmark: str) -> None:
+    command = [sys.executable, str(BENCHMARKS / benchmark), "--json", *SMALL[benchmark]]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)
+    assert f"## {benchmark}" in (BENCHMARKS / "README.md").read_text()
