@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,17 @@ from raycctv import errors
 from raycctv.config import Config, digest
 from raycctv.errors import ClusterError, ConfigError, RaycctvError
 from raycctv.process import DetachedProcess
+from raycctv.types import CameraName, Watch
 
 _LOOPBACK = "127.0.0.1"
 _HEAD = "ray-head"
 _START_S = 180.0
+_START_EACH_S = 10.0
+"""What each camera may add where few cores start many processes."""
+
 _STOP_S = 30.0
 _ANSWER_S = 30.0
+_SAMPLE_S = 5.0
 _OBJECT_STORE_BYTES = 200_000_000
 """Crops are the only large objects, 270 kB each and gone at once."""
 
@@ -142,10 +147,13 @@ def running() -> Any | None:
         return None
 
 
-def deploy(config: Config) -> Any:
+def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
     """Make the cluster run ``config``; returns the supervisor when every actor has started.
 
     What already runs as wanted is not touched; see :func:`actors.reconcile.reconcile`.
+
+    Args:
+        watch: is told, about once a second, how many actors have started.
 
     Raises:
         RaycctvError: what hindered an actor: weights missing, a folder that cannot be written.
@@ -162,9 +170,17 @@ def deploy(config: Config) -> Any:
     if supervisor is None:
         kind: Any = Supervisor
         supervisor = kind.options(**options("supervisor", names.SUPERVISOR)).remote(config)
-    with _own_errors("the actors did not start"):
-        ray.get(supervisor.ready.remote(), timeout=_START_S)
+    _await_actors(supervisor, _START_S + _START_EACH_S * len(config.cameras), watch)
     return supervisor
+
+
+def _await_actors(supervisor: Any, timeout_s: float, watch: Watch) -> None:
+    deadline_s = time.monotonic() + timeout_s + _ANSWER_S
+    with _own_errors("the actors did not start"):
+        ready: Any = supervisor.ready.remote(timeout_s)
+        while not ray.wait([ready], timeout=0)[0] and time.monotonic() < deadline_s:
+            watch("starting actors", *ray.get(supervisor.started.remote(), timeout=timeout_s + _ANSWER_S))
+        ray.get(ready, timeout=_ANSWER_S)
 
 
 def _check_lasting(key: str, folder: Path) -> None:
@@ -183,6 +199,22 @@ def status(supervisor: Any) -> dict[str, Any]:
     with _own_errors("the supervisor does not answer"):
         answer: dict[str, Any] = dict(ray.get(supervisor.status.remote(), timeout=_ANSWER_S))
     return answer
+
+
+def readers(cameras: Iterable[CameraName]) -> dict[CameraName, Any]:
+    """The cameras' readers, to be sampled."""
+    return {camera: ray.get_actor(names.reader(camera), namespace=names.NAMESPACE) for camera in cameras}
+
+
+def sample(readers: Mapping[CameraName, Any]) -> dict[CameraName, dict[str, Any]]:
+    """What readers have gathered since they were last asked; nothing of one that does not answer now."""
+    asked: dict[Any, CameraName] = {reader.sample.remote(): camera for camera, reader in readers.items()}
+    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_SAMPLE_S)
+    samples: dict[CameraName, dict[str, Any]] = {}
+    for reference in answered:
+        with suppress(RayError):
+            samples[asked[reference]] = dict(ray.get(reference))
+    return samples
 
 
 def undeploy(supervisor: Any, *, keep_recording: bool = False) -> None:
@@ -212,7 +244,7 @@ def _cause(error: BaseException, what: str) -> RaycctvError:
     """
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, RaycctvError):
+        if isinstance(seen, RaycctvError) and not isinstance(seen, RayError):  # Ray's wrapper of one is both
             return seen
         seen = getattr(seen, "cause", None) or seen.__cause__
     last = ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]

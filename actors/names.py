@@ -24,3 +24,8 @@ def detector(index: int) -> str:
 def camera_of(name: str) -> CameraName | None:
     """The camera whose reader has that name, or None where it is no reader's."""
     return CameraName(name.removeprefix(_READER)) if name.startswith(_READER) else None
+
+
+def kind_of(name: str) -> str:
+    """``reader``, ``detector``, ``storage``, ``sink`` or ``supervisor``."""
+    return name.partition(":")[0]

@@ -54,6 +54,14 @@ class Reader:
         """See :class:`raycctv.live.ReaderStats`; ``failures`` counts how often a fault of ours made reading start anew."""
         return {**self._reader.stats.as_json(), "failures": self._failures}
 
+    def sample(self) -> dict[str, Any]:
+        """``lags_s`` of the frames since the last call, which are forgotten here, and ``dropped`` as in the status.
+
+        For a trial, which takes percentiles of its own over times of its own.
+        """
+        stats = self._reader.stats
+        return {"lags_s": [stats.lags_s.popleft() for _ in range(len(stats.lags_s))], "dropped": dict(stats.dropped)}
+
     def stop(self) -> None:
         """Stop reading; returns at once."""
         self._stopped.set()

@@ -1,7 +1,10 @@
 """The wanted state of the cluster, and how what runs becomes it."""
 
+import itertools
 import logging
 import threading
+import time
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -15,6 +18,7 @@ from actors.reconcile import reconcile
 from actors.sink import Sink
 from actors.storage import Storage
 from raycctv.config import Camera, CameraRetention, Config, digest
+from raycctv.errors import ClusterError
 from raycctv.types import CameraName
 
 log = logging.getLogger(__name__)
@@ -22,8 +26,10 @@ log = logging.getLogger(__name__)
 _CLASSES: dict[str, Any] = {"reader": Reader, "detector": Detector, "storage": Storage, "sink": Sink}
 
 _ANSWER_S = 10.0
-_START_S = 120.0
+_STARTED_S = 1.0
 _STOP_S = 30.0
+_STOP_EACH_S = 2.0
+"""What each camera may add: its recorder finishes a file, which is filed."""
 
 
 @ray.remote
@@ -45,14 +51,29 @@ class Supervisor:
         """Of the configuration that it holds."""
         return digest(self._config)
 
-    def ready(self) -> None:
+    def ready(self, timeout_s: float) -> None:
         """Start what is missing, and return when all actors have started.
 
         Raises:
             RaycctvError: as the actor that could not start raised it (weights missing, folder not writable).
+            ClusterError: some have not started in time; names them.
         """
+        deadline_s = time.monotonic() + timeout_s
         self._apply()
-        ray.get([self._handle(name).status.remote() for name in self._wanted()], timeout=_START_S)
+        pending: dict[Any, str] = {self._handle(name).status.remote(): name for name in self._wanted()}
+        while pending:
+            answered, _ = ray.wait(list(pending), timeout=max(deadline_s - time.monotonic(), 0))
+            if not answered:
+                raise ClusterError(f"{', '.join(pending.values())} had not started after {timeout_s:g} s")
+            ray.get(answered)
+            for reference in answered:
+                del pending[reference]
+
+    def started(self) -> tuple[int, int]:
+        """How many of the wanted actors answer within a second, and how many are wanted."""
+        references: list[Any] = [self._handle(name).status.remote() for name in self._wanted()]
+        answered, _ = ray.wait(references, num_returns=len(references), timeout=_STARTED_S)
+        return len(answered), len(references)
 
     def status(self) -> dict[str, Any]:
         """Every actor's own status under its name; ``{"error": why}`` where it gives none."""
@@ -71,9 +92,10 @@ class Supervisor:
 
     def stop(self, keep_recording: bool = False) -> None:
         """End all actors: readers first, so that nothing new comes, then detectors, storage and the sink."""
-        for name in reversed(self._wanted()):
-            if name in _running():
-                self._stop_one(name, keep_recording)
+        running = set(_running())
+        wanted = [name for name in reversed(self._wanted()) if name in running]
+        for _, alike in itertools.groupby(wanted, key=names.kind_of):
+            self._stop_all(list(alike), keep_recording)
 
     def _wanted(self) -> dict[str, str]:
         """Actor name: digest of what it is started with, in the order of starting."""
@@ -89,10 +111,10 @@ class Supervisor:
     def _apply(self) -> None:
         wanted = self._wanted()
         with self._lock:
-            actions = reconcile(wanted, {name: _digest_of(name) for name in _running()})
+            actions = reconcile(wanted, _digests())
             for name in actions.stop:
                 log.info("stopping %s", name)
-                self._stop_one(name, keep_recording=name in wanted)
+                self._stop_all([name], keep_recording=name in wanted)
             for name in actions.start:
                 log.info("starting %s", name)
                 self._start_one(name, wanted[name])
@@ -122,16 +144,20 @@ class Supervisor:
         """
         return self._started.get(name) or _handle(name)
 
-    def _stop_one(self, name: str, keep_recording: bool) -> None:
-        handle = _handle(name)
-        try:
-            if name == names.STORAGE:
-                ray.get(handle.stop.remote(keep_recording), timeout=_STOP_S)
-            elif name != names.SUPERVISOR:
-                ray.get(handle.stop.remote(), timeout=_ANSWER_S)
-        except (RayError, TimeoutError) as error:
-            log.warning("%s did not stop by itself and is killed: %s", name, error)
-        ray.kill(handle)
+    def _stop_all(self, actors: list[str], keep_recording: bool) -> None:
+        """End actors of one kind, all at once."""
+        handles = {name: _handle(name) for name in actors}
+        records = names.STORAGE in actors
+        timeout_s = _STOP_S + _STOP_EACH_S * len(self._config.cameras) if records else _ANSWER_S
+        arguments = [keep_recording] if records else []
+        asked = {name: handle.stop.remote(*arguments) for name, handle in handles.items()}
+        ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
+        for name, reference in asked.items():
+            try:
+                ray.get(reference, timeout=0)
+            except (RayError, TimeoutError) as error:
+                log.warning("%s did not stop by itself and is killed: %s", name, error)
+            ray.kill(handles[name])
 
 
 def _as_read(camera: Camera) -> Camera:
@@ -150,10 +176,21 @@ def _handle(name: str) -> Any:
     return ray.get_actor(name, namespace=names.NAMESPACE)
 
 
-def _digest_of(name: str) -> str | None:
+def _digests() -> dict[str, str | None]:
+    """Of what each running actor was started with; None of one that does not say."""
+    asked: dict[str, Any] = {}
+    for name in _running():
+        with suppress(ValueError):  # gone meanwhile
+            asked[name] = _handle(name).digest.remote()
+    if asked:
+        ray.wait(list(asked.values()), num_returns=len(asked), timeout=_ANSWER_S)
+    return {name: _digest_said(name, reference) for name, reference in asked.items()}
+
+
+def _digest_said(name: str, reference: Any) -> str | None:
     try:
-        return str(ray.get(_handle(name).digest.remote(), timeout=_ANSWER_S))
-    except (RayError, ValueError, TimeoutError) as error:
+        return str(ray.get(reference, timeout=0))
+    except (RayError, TimeoutError) as error:
         log.warning("%s does not say what it runs, and is left as it is: %s", name, error)
         return None
 

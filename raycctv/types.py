@@ -18,6 +18,9 @@ Luma = npt.NDArray[np.uint8]
 Rgb = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float32]
 
+Watch = Callable[[str, float, float], None]
+"""Is told what is under way, how much of it is done, and how much there is."""
+
 CROP_SIZE_PX = 300
 """Side of a detector crop: the input of SSDLite-MobileNetV2. Source: TF object detection zoo, ssdlite_mobilenet_v2_coco."""
 

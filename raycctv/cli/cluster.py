@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raycctv.cli.output import Json, print_json, print_table, progress, stdout
+from raycctv.cli.output import Json, print_json, print_table, progress, shown_by, stdout
 from raycctv.config import Config, load
 from raycctv.errors import ClusterError, ConfigError, RaycctvError
 
@@ -52,14 +52,12 @@ def up(
 
     loaded = load(config)
     with progress() as bar:
-        task = bar.add_task("connecting to Ray", total=2)
+        show = shown_by(bar)
         if address is None and cluster.local_address() is None:
-            bar.update(task, description="starting Ray")
+            show("starting Ray", 0, 1)
             cluster.start_head(dashboard_port)
         with cluster.connected(address) as dashboard:
-            bar.update(task, advance=1, description=f"starting {len(loaded.cameras)} cameras")
-            cluster.deploy(loaded)
-            bar.update(task, advance=1)
+            cluster.deploy(loaded, show)
     stdout.print(f"running {len(loaded.cameras)} cameras; Ray dashboard: {dashboard or 'none'}", markup=False)
 
 

@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from raycctv.types import Watch
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
 
 _WIDTH_IN_A_FILE = 120
@@ -60,3 +62,18 @@ def progress() -> Progress:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=stderr, disable=not stderr.is_terminal, redirect_stdout=sys.stdout.isatty(),
     )  # fmt: skip
+
+
+def shown_by(bar: Progress) -> Watch:
+    """One line of ``bar`` for work of several steps."""
+    task = bar.add_task("starting", total=None)
+    shown = ""
+
+    def show(what: str, done: float, total: float) -> None:
+        nonlocal shown
+        if what != shown:
+            bar.reset(task, description=what, total=round(total))
+            shown = what
+        bar.update(task, completed=round(done))
+
+    return show
