@@ -5,23 +5,26 @@ The demo is one. Everything is real but the cameras: nginx-rtmp, Ray, the actors
 
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from actors import cluster, names
+from actors.observer import Observer
 from raycctv.config import Camera, Config, Logs, Recording, StreamUrl
 from raycctv.errors import ClusterError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
-from raycctv.types import CameraName, Event, Segment
-from raycctv.usage import UsageMeter
+from raycctv.types import CameraName, Watch
 
 _RECORDERS_READY_S = 60.0
-_DRAIN_S = 15.0
+_RECORDER_READY_S = 2.0
+"""What each camera may add."""
+
 _LOOK_S = 1.0
 
 Say = Callable[[str], None]
@@ -32,7 +35,7 @@ class TrialCamera:
     """One simulated camera.
 
     Attributes:
-        clip: what it sends, over and over: H.264 in MP4.
+        clip: what it sends, over and over: H.264 in MP4, or an ffconcat list of such.
         offline_from_s, offline_s: it goes away then, for so long; no outage where ``offline_s`` is 0.
     """
 
@@ -47,19 +50,24 @@ class Trial:
     """What to run.
 
     Args:
+        seconds: what is measured.
         folder: gets ``recordings``, ``log`` and ``rtmp``; what an earlier trial left there is removed.
+        warm_up_s: the cameras send for so long before anything counts.
+        spread_s: time over which the cameras start, one after the other.
     """
 
     cameras: tuple[TrialCamera, ...]
     seconds: float
     folder: Path
+    warm_up_s: float = 0.0
+    spread_s: float = 0.0
 
-    def run(self, say: Say, tick: Callable[[float], None]) -> dict[str, Any]:
+    def run(self, say: Say, watch: Watch) -> dict[str, Any]:
         """Run it; returns the summary of ``demo --json`` (see ``docs/architecture.md``).
 
         Args:
             say: is told what happens, a line each.
-            tick: is told, about once a second, how many seconds the cameras have been running.
+            watch: is told, about once a second, what is under way and how far.
 
         Raises:
             RaycctvError: a part could not be started.
@@ -70,16 +78,13 @@ class Trial:
             config = self._config(server)
             with cluster.private_cluster():
                 say("Ray is up; starting the actors")
-                supervisor = cluster.deploy(config)
-                try:
-                    self._await_recorders(supervisor)
+                with _deployed(config, watch) as supervisor:
+                    self._await_recorders(supervisor, watch)
                     say(f"{len(self.cameras)} readers and recorders wait for their cameras")
-                    run = _Run(self, server, supervisor, say, tick)
-                    run.stream()
-                finally:
-                    cluster.undeploy(supervisor)
+                    observer = _Run(self, server, supervisor, say, watch).stream()
         with Catalog(config.recording.root / CATALOG_NAME) as catalog:
-            return run.summary(catalog.segments(), catalog.events(limit=None))
+            summary = observer.summary(catalog.segments(), catalog.events(limit=None))
+        return {**summary, "seconds": self.seconds, "warm_up_s": self.warm_up_s, "folder": str(self.folder)}
 
     def _clean(self) -> None:
         for part in ("recordings", "log", "rtmp"):
@@ -90,61 +95,78 @@ class Trial:
         folder = self.folder.resolve()
         return Config(cameras=cameras, recording=Recording(root=folder / "recordings"), logs=Logs(dir=folder / "log"))
 
-    def _await_recorders(self, supervisor: Any) -> None:
-        deadline = time.monotonic() + _RECORDERS_READY_S
-        while time.monotonic() < deadline:
-            recorders = cluster.status(supervisor)[names.STORAGE]["recorders"]
-            if all(recorder["pid"] for recorder in recorders.values()):
+    def _await_recorders(self, supervisor: Any, watch: Watch) -> None:
+        timeout_s = _RECORDERS_READY_S + _RECORDER_READY_S * len(self.cameras)
+        deadline_s = time.monotonic() + timeout_s
+        missing: dict[str, str] = {}
+        while time.monotonic() < deadline_s:
+            storage = cluster.status(supervisor)[names.STORAGE]
+            recorders = storage.get("recorders", {camera.name: {"pid": None, "last_error": ""} for camera in self.cameras})
+            missing = {name: recorder["last_error"] for name, recorder in recorders.items() if recorder["pid"] is None}
+            watch("starting recorders", len(recorders) - len(missing), len(recorders))
+            if not missing:
                 return
             time.sleep(0.2)
-        raise ClusterError(f"not every recorder was running after {_RECORDERS_READY_S:g} s; `raycctv status` says why")
+        why = next((f": {error}" for error in missing.values() if error), "")
+        raise ClusterError(f"after {timeout_s:g} s these cameras had no recorder: {', '.join(missing)}{why}")
+
+
+@contextmanager
+def _deployed(config: Config, watch: Watch) -> Iterator[Any]:
+    """The supervisor. Recorders would outlive even an attempt that fails, so that is ended too."""
+    try:
+        yield cluster.deploy(config, watch)
+    finally:
+        supervisor = cluster.running()
+        if supervisor is not None:
+            cluster.undeploy(supervisor)
 
 
 class _Run:
     """One pass of the cameras."""
 
-    def __init__(self, trial: Trial, server: RtmpServer, supervisor: Any, say: Say, tick: Callable[[float], None]) -> None:
+    def __init__(self, trial: Trial, server: RtmpServer, supervisor: Any, say: Say, watch: Watch) -> None:
         self._trial = trial
-        self._server = server
-        self._supervisor = supervisor
         self._say = say
-        self._tick = tick
-        self._meter = UsageMeter()
-        self._status: dict[str, Any] = {}
+        self._watch = watch
         self._cameras = {camera: SimulatedCamera(camera.name, camera.clip, server.url(camera.name)) for camera in trial.cameras}
+        self._observe = partial(Observer, server, supervisor, {camera.name: sent for camera, sent in self._cameras.items()})
 
-    def stream(self) -> None:
+    def stream(self) -> Observer:
         """Let the cameras run for the trial's time, outages included, then wait until all of it is analysed."""
-        for simulated in self._cameras.values():
-            simulated.start()
-        began_s = time.monotonic()
-        looks = 0
+        trial = self._trial
+        observer = self._observe()
         try:
-            while (now_s := time.monotonic() - began_s) < self._trial.seconds:
-                self._follow_outages(now_s)
-                if now_s >= looks * _LOOK_S:
-                    looks += 1
-                    self._status = cluster.status(self._supervisor)
-                    self._meter.look(self._parts(), time.monotonic())
-                    self._tick(now_s)
-                time.sleep(0.05)
+            self._start()
+            if trial.warm_up_s:
+                self._pass_time("warming up", observer, -trial.warm_up_s, 0)
+                observer = self._observe()
+            self._pass_time("streaming", observer, 0, trial.seconds)
+            observer.look()
+            observer.weigh()
         finally:
             for simulated in self._cameras.values():
                 simulated.stop()
-        self._drain()
+        observer.settle()
+        return observer
 
-    def summary(self, segments: list[Segment], events: list[Event]) -> dict[str, Any]:
-        """Fields of ``demo --json``."""
-        usage = self._meter.usage()
-        recorded_bytes = sum(segment.size_bytes for segment in segments)
-        return {
-            "cameras": [self._camera_summary(camera, segments, events) for camera in self._trial.cameras],
-            "cpu_cores": {part: round(cores, 3) for part, cores in usage.cpu_cores.items()},
-            "rss_bytes": usage.rss_bytes,
-            "disk_bytes_per_s": round(recorded_bytes / self._trial.seconds),
-            "events": dict(Counter(event.kind for event in events)),
-            "folder": str(self._trial.folder),
-        }
+    def _start(self) -> None:
+        """One camera after the other, so that not all send their keyframes at once."""
+        for simulated in self._cameras.values():
+            simulated.start()
+            time.sleep(self._trial.spread_s / len(self._cameras))
+
+    def _pass_time(self, what: str, observer: Observer, from_s: float, to_s: float) -> None:
+        """From one second of the trial to another; second 0 is the first that counts."""
+        zero_s = time.monotonic() - from_s
+        look_s = from_s + _LOOK_S
+        while (now_s := time.monotonic() - zero_s) < to_s:
+            self._follow_outages(now_s)
+            if now_s >= look_s:
+                look_s = now_s + _LOOK_S
+                observer.look()
+                self._watch(what, now_s - from_s, to_s - from_s)
+            time.sleep(0.05)
 
     def _follow_outages(self, now_s: float) -> None:
         for camera, simulated in self._cameras.items():
@@ -155,38 +177,3 @@ class _Run:
             elif not away and simulated.pid is None:
                 simulated.start()
                 self._say(f"{camera.name} is back")
-
-    def _drain(self) -> None:
-        """Until every reader has seen its stream end, so that its events are complete."""
-        deadline = time.monotonic() + _DRAIN_S
-        while time.monotonic() < deadline:
-            self._status = cluster.status(self._supervisor)
-            readers = [part for name, part in self._status.items() if names.camera_of(name) is not None]
-            if all(reader.get("state") != "streaming" for reader in readers):
-                return
-            time.sleep(0.1)
-
-    def _parts(self) -> dict[int, str]:
-        """Which process is which part."""
-        parts = dict.fromkeys(self._server.pids(), "rtmp")
-        parts |= {simulated.pid: "simulator" for simulated in self._cameras.values() if simulated.pid is not None}
-        for name, part in self._status.items():
-            if "pid" in part:
-                parts[part["pid"]] = "storage" if name == names.SINK else name.partition(":")[0]
-        for recorder in self._status.get(names.STORAGE, {}).get("recorders", {}).values():
-            if recorder["pid"] is not None:
-                parts[recorder["pid"]] = "recorder"
-        return parts
-
-    def _camera_summary(self, camera: TrialCamera, segments: list[Segment], events: list[Event]) -> dict[str, Any]:
-        streamed_s = self._cameras[camera].online_s
-        recorded_s = sum(segment.duration_ns for segment in segments if segment.camera == camera.name) / 1e9
-        reader = self._status.get(names.reader(camera.name), {})
-        return {
-            "camera": camera.name,
-            "streamed_s": round(streamed_s, 2),
-            "recorded_s": round(recorded_s, 2),
-            "coverage": round(recorded_s / streamed_s, 4) if streamed_s else 0.0,
-            **{key: reader.get(key) for key in ("frames", "decoded_frames", "lag_p50_s", "lag_p95_s", "candidates", "dropped")},
-            "events": dict(Counter(event.kind for event in events if event.camera == camera.name)),
-        }

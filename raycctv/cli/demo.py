@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raycctv.cli.output import Json, print_json, print_table, progress, stderr, stdout
+from raycctv.cli.output import Json, print_json, print_table, progress, shown_by, stderr, stdout
 from raycctv.types import CameraName
 
 _SCENES = ("plaza", "walkway", "empty", "gate")
@@ -31,12 +31,7 @@ def demo(
 
     trial = Trial(tuple(_cameras(cameras, seconds)), seconds, folder)
     with progress() as bar:
-        task = bar.add_task("streaming", total=seconds)
-        summary = trial.run(
-            say=lambda line: stderr.print(line, markup=False),
-            tick=lambda now_s: bar.update(task, completed=round(now_s)),
-        )
-        bar.update(task, completed=seconds)
+        summary = trial.run(say=lambda line: stderr.print(line, markup=False), watch=shown_by(bar))
     if json:
         print_json(summary)
     else:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import IO
 
@@ -15,10 +16,11 @@ _STOP_S = 5.0
 
 
 class SimulatedCamera:
-    """Publishes ``clip`` to ``url`` with ffmpeg while started. Ends with its owner.
+    """Publishes ``clip``, a video file or an ffconcat list of some, to ``url`` with ffmpeg while started. Ends with its owner.
 
     Attributes:
         online_s: seconds of video sent in all, over all starts: what a recorder could have recorded.
+        account: those of the last report, of which there are two a second, and when that came, UTC nanoseconds.
     """
 
     def __init__(self, name: str, clip: Path, url: str) -> None:
@@ -27,11 +29,16 @@ class SimulatedCamera:
         self._process: subprocess.Popen[str] | None = None
         self._watcher: threading.Thread | None = None
         self._sent_before_s = 0.0
-        self._sent_s = 0.0
+        self._report = (0.0, 0)
 
     @property
     def online_s(self) -> float:
-        return self._sent_before_s + self._sent_s
+        return self.account[0]
+
+    @property
+    def account(self) -> tuple[float, int]:
+        sent_s, at_ns = self._report
+        return self._sent_before_s + sent_s, at_ns
 
     @property
     def pid(self) -> int | None:
@@ -67,8 +74,7 @@ class SimulatedCamera:
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
-        self._sent_before_s += self._sent_s
-        self._sent_s = 0.0
+        self._sent_before_s, self._report = self.online_s, (0.0, self._report[1])
         self._process = self._watcher = None
 
     def freeze(self) -> None:
@@ -93,7 +99,7 @@ class SimulatedCamera:
         for line in progress:
             key, _, value = line.strip().partition("=")
             if key == "out_time_us" and value.isdigit():
-                self._sent_s = int(value) / 1e6
+                self._report = (int(value) / 1e6, time.time_ns())
 
 
 def _command(clip: Path, url: str) -> list[str]:
