@@ -9,7 +9,7 @@ import sys
 import typer
 
 from raycctv import __version__
-from raycctv.cli import analyze, catalog, cluster, demo, detect, footage, models
+from raycctv.cli import analyze, catalog, cluster, demo, detect, footage, loadtest, models
 from raycctv.cli.output import stderr
 from raycctv.errors import ConfigError, RaycctvError
 from raycctv.redact import redact
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 app.command()(demo.demo)
+app.command()(loadtest.loadtest)
 app.command()(cluster.check)
 app.command()(cluster.up)
 app.command()(cluster.status)

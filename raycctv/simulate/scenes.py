@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,8 @@ def prepare(name: str, folder: Path | None = None) -> Path:
     source = vtest()
     draft = path.with_suffix(".new.mp4")
     if name == EMPTY:
-        frames = noisy(median_frame(source, PEOPLE["plaza"]), _EMPTY_S * FPS)
-        encode(frames, draft, fps=FPS, gop=GOP)
+        empty = cv2.resize(median_frame(source, PEOPLE["plaza"]), (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_CUBIC)
+        encode(noisy(np.asarray(empty, np.uint8), _EMPTY_S * FPS), draft, fps=FPS, gop=GOP)
     else:
         _transcode(source, PEOPLE[name], draft)
     return draft.replace(path)
@@ -93,17 +94,19 @@ def encode(
         container.mux(stream.encode(None))
 
 
-def median_frame(source: Path, view: View) -> npt.NDArray[np.uint8]:
-    """The place without its people: the median of the whole footage, as uint8 (720, 1280, 3) BGR."""
+def pictures(source: Path, view: View) -> Iterator[npt.NDArray[np.uint8]]:
+    """What the view shows of the whole footage, picture by picture: uint8 (H, W, 3) BGR."""
     width, height, left, top = view.crop
     with av.open(str(source)) as container:
-        pictures = [
-            np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)[top : top + height, left : left + width]
-            for index, frame in enumerate(container.decode(video=0))
-            if index % _MEDIAN_EVERY == 0
-        ]
-    median = np.median(np.stack(pictures), axis=0).astype(np.uint8)
-    return np.asarray(cv2.resize(median, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_CUBIC), np.uint8)
+        for frame in container.decode(video=0):
+            yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)[top : top + height, left : left + width]
+
+
+def median_frame(source: Path, view: View) -> npt.NDArray[np.uint8]:
+    """The place without its people: the median of the whole footage, as uint8 (H, W, 3) BGR of the view's size."""
+    some = np.stack(list(islice(pictures(source, view), 0, None, _MEDIAN_EVERY)))
+    median: npt.NDArray[np.uint8] = np.median(some, axis=0).astype(np.uint8)
+    return median
 
 
 def noisy(picture: npt.NDArray[np.uint8], count: int, levels: float = _NOISE_LEVELS) -> Iterator[npt.NDArray[np.uint8]]:
