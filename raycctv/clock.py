@@ -4,11 +4,14 @@ Instants are UTC nanoseconds since 1970 (``*_ns``). Durations come from the mono
 wall clock may be stepped while something is being measured. At the edges an instant is ISO 8601 with ``Z``.
 """
 
+import logging
 import time
 from datetime import UTC, datetime
 from typing import Protocol
 
 NS_PER_S = 1_000_000_000
+
+log = logging.getLogger(__name__)
 
 
 class Clock(Protocol):
@@ -31,6 +34,41 @@ class SystemClock:
 
     def monotonic_s(self) -> float:
         return time.monotonic()
+
+
+_PATIENCE_S = 3600.0
+"""Time for which a step forward must have stood."""
+
+_JITTER_NS = NS_PER_S
+"""Steps smaller than this, such as a leap second, are none."""
+
+
+class CautiousClock:
+    """The wall clock for what cannot be undone: a step back counts at once, one forward when it has stood for an hour.
+
+    A clock that jumps ahead makes all footage look old. Ask it often: it notices a step when it is asked. What the clock says
+    at first is believed.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset_ns = self._offset_now_ns()
+        self._ahead_since_s: float | None = None
+
+    def now_ns(self) -> int:
+        now_s, offset_ns = self._clock.monotonic_s(), self._offset_now_ns()
+        ahead_ns = offset_ns - self._offset_ns
+        if ahead_ns <= _JITTER_NS:
+            self._offset_ns, self._ahead_since_s = offset_ns, None
+        elif self._ahead_since_s is None:
+            log.warning("the clock was set %.0f s forward; no footage is taken to be older for that yet", ahead_ns / NS_PER_S)
+            self._ahead_since_s = now_s
+        elif now_s - self._ahead_since_s >= _PATIENCE_S:
+            self._offset_ns, self._ahead_since_s = offset_ns, None
+        return self._offset_ns + round(now_s * NS_PER_S)
+
+    def _offset_now_ns(self) -> int:
+        return self._clock.now_ns() - round(self._clock.monotonic_s() * NS_PER_S)
 
 
 class ManualClock:

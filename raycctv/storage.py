@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from raycctv.capture.relay import relay
-from raycctv.clock import Clock
+from raycctv.clock import CautiousClock, Clock
 from raycctv.config import Config
 from raycctv.errors import RaycctvError
 from raycctv.process import KeptProcess
@@ -43,6 +43,7 @@ class Storage:
         self._config = config
         self._recording = config.recording
         self._clock = clock
+        self._ages = CautiousClock(clock)
         self._lock = threading.Lock()
         root = config.recording.root
         run_dir = root / RUN_DIR
@@ -146,7 +147,7 @@ class Storage:
 
     def _sweep(self) -> None:
         root = self._recording.root
-        deletions = planned_now(self._catalog, self._config, self._clock.now_ns())
+        deletions = planned_now(self._catalog, self._config, self._ages.now_ns())
         sweep(self._catalog, root, deletions)
         self._deleted += len(deletions)
 

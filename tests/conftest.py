@@ -1,6 +1,8 @@
 """Fixtures that every test may use."""
 
 import logging
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +81,17 @@ def rtmp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtmpServer]:
 def free_port() -> int:
     """A port that nobody listens on."""
     return server.free_port()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder], check=False).returncode:
+        pytest.skip("no small disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """What several tests use and is no fixture."""
 
+import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from raycctv.types import CameraName, Event, Segment
 
@@ -19,6 +21,13 @@ def until(condition: Callable[[], bool], timeout_s: float, act: Callable[[], obj
             return time.monotonic() - began_s
         assert time.monotonic() - began_s < timeout_s, f"still not so after {timeout_s:g} s"
         time.sleep(0.02)
+
+
+def fill(ballast: Path) -> None:
+    """Take what is still free on the disk of ``ballast``."""
+    with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+        while file.write(bytes(4096)) == 4096:
+            pass
 
 
 def segment(

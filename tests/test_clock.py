@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raycctv.clock import NS_PER_S, ManualClock, iso, parse_iso
+from raycctv.clock import NS_PER_S, CautiousClock, ManualClock, iso, parse_iso
 
 INSTANTS_NS = st.integers(0, 4_000_000_000_000).map(lambda ms: ms * 1_000_000)
 
@@ -25,3 +25,34 @@ def test_manual_clock_step_moves_only_the_wall_clock() -> None:
     clock.advance(2)
     clock.step(3600)
     assert (clock.now_ns(), clock.monotonic_s()) == (3602 * NS_PER_S, 2)
+
+
+def test_cautious_clock_goes_with_the_clock_and_back_with_it() -> None:
+    clock = ManualClock(now_ns=0)
+    cautious = CautiousClock(clock)
+    clock.advance(5)
+    assert cautious.now_ns() == 5 * NS_PER_S
+    clock.step(-3600)
+    assert cautious.now_ns() == -3595 * NS_PER_S
+
+
+def test_cautious_clock_goes_forward_when_a_step_has_stood_for_an_hour() -> None:
+    clock = ManualClock(now_ns=0)
+    cautious = CautiousClock(clock)
+    clock.step(86400)
+    assert cautious.now_ns() == 0
+    clock.advance(3599)
+    assert cautious.now_ns() == 3599 * NS_PER_S
+    clock.advance(1)
+    assert cautious.now_ns() == (86400 + 3600) * NS_PER_S
+
+
+def test_cautious_clock_forgets_a_step_that_is_taken_back() -> None:
+    clock = ManualClock(now_ns=0)
+    cautious = CautiousClock(clock)
+    for _ in range(3):
+        clock.step(3600)
+        clock.advance(1800)
+        assert cautious.now_ns() < clock.now_ns()
+        clock.step(-3600)
+        assert cautious.now_ns() == clock.now_ns()

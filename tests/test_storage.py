@@ -1,16 +1,15 @@
 """One machine's disk side, with real recorders and relays."""
 
-import contextlib
 import os
+import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import NS, until
+from support import NS, T0_NS, fill, segment, until
 
-from raycctv.clock import SystemClock
+from raycctv.clock import ManualClock, SystemClock
 from raycctv.config import Camera, Config, Recording, Retention, StreamUrl
 from raycctv.errors import CatalogError, RecordingError
 from raycctv.process import DetachedProcess
@@ -159,15 +158,32 @@ def test_catalog_that_is_deleted_meanwhile_is_made_anew_from_the_files(
     storage.close(keep_recording=False)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder], check=False).returncode:
-        pytest.skip("no small disk can be mounted here")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+def test_clock_that_is_stepped_forward_deletes_nothing_before_an_hour_has_passed(tmp_path: Path, clip: Path) -> None:
+    """An hour too far, and back, and again."""
+    root, clock = tmp_path / "footage", ManualClock(T0_NS)
+    camera = Camera(source=StreamUrl.parse("rtmp://127.0.0.1/live/gate"), record=False)
+    keep = Retention.model_validate({"continuous": "30m", "min_free": "1B"})
+    path = root / segment(path="gate/2023-11-14/gate_20231114T221320Z.mp4").path
+    path.parent.mkdir(parents=True)
+    shutil.copy(clip, path)
+    storage = Storage(
+        Config(cameras={CameraName("gate"): camera}, recording=Recording(root=root, sweep_s=30, keep=keep)), clock
+    )
+
+    def look_for(seconds: int) -> bool:
+        for _ in range(seconds // 30):
+            clock.advance(30)
+            storage.tick()
+        return path.exists()
+
+    clock.step(3600)
+    assert look_for(600)
+    clock.step(-3600)
+    assert look_for(600)
+    clock.step(3600)
+    assert look_for(300)
+    assert not look_for(600)  # 35 minutes old in truth
+    storage.close(keep_recording=False)
 
 
 @pytest.mark.logs_errors
@@ -181,12 +197,15 @@ def test_full_disk_takes_the_oldest_footage_spares_what_is_protected_and_records
         first, second, *_ = catalog.segments()
         catalog.protect(Span(second.camera, first.ended_at_ns + NS, second.ended_at_ns - NS))
     ballast = small_disk / "ballast"
-    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while file.write(bytes(4096)) == 4096:
-            pass
+    fill(ballast)
     assert storage.status()["free_bytes"] == 0
     until(lambda: not (root / first.path).exists(), 10, storage.tick)
-    until(lambda: "No space left" in str(storage.status()["errors"]), 30, _more(ballast, storage))
+
+    def look_while_somebody_else_writes() -> None:
+        storage.tick()
+        fill(ballast)
+
+    until(lambda: "No space left" in str(storage.status()["errors"]), 30, look_while_somebody_else_writes)
     assert (root / second.path).exists()
     ballast.unlink()
     until(lambda: storage.status()["recorders"]["storage-cam"]["recording"], 20, storage.tick)
@@ -198,15 +217,3 @@ def test_full_disk_takes_the_oldest_footage_spares_what_is_protected_and_records
     with Catalog(root / CATALOG_NAME) as catalog:
         assert verify(catalog, root).bad == []
         assert second.path in {segment.path for segment in catalog.segments()}
-
-
-def _more(ballast: Path, storage: Storage) -> Callable[[], None]:
-    """Somebody else fills the disk as fast as rotation frees it."""
-
-    def fill() -> None:
-        storage.tick()
-        with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
-            while file.write(bytes(4096)) == 4096:
-                pass
-
-    return fill
