@@ -21,7 +21,7 @@ test: $(TEST_STAMP) ## every test but those below
 test-slow: $(TEST_STAMP) ## the tests that take minutes
 	$(PYTHON) -m pytest -m slow
 
-test-faults: $(TEST_STAMP) ## break every part of the running pipeline; prints what each fault costs (15 minutes)
+test-faults: $(TEST_STAMP) ## break every part of the running pipeline; prints what each fault costs (20 minutes)
 	$(PYTHON) -m pytest -m faults
 
 check: $(TEST_STAMP) ## style and types

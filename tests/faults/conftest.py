@@ -1,13 +1,14 @@
 """The table of what was lost, at the end of ``make test-faults``."""
 
 import pytest
+from faults.pipeline import Lost
 
-LOST = pytest.StashKey[list[tuple[str, float, float, float]]]()
+LOST = pytest.StashKey[list[Lost]]()
 
 
 @pytest.fixture
-def lost(pytestconfig: pytest.Config) -> list[tuple[str, float, float, float]]:
-    """Rows of the table: fault, seconds streamed, seconds lost, seconds until footage arrived again."""
+def lost(pytestconfig: pytest.Config) -> list[Lost]:
+    """Rows of the table."""
     return pytestconfig.stash.setdefault(LOST, [])
 
 
@@ -18,5 +19,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_sep("=", "footage lost")
     terminalreporter.write_line("| fault | streamed s | lost s | recording again after s |")
     terminalreporter.write_line("|---|---|---|---|")
-    for fault, streamed_s, lost_s, again_s in rows:
-        terminalreporter.write_line(f"| {fault} | {streamed_s:.1f} | {lost_s:.2f} | {again_s:.1f} |")
+    for row in rows:
+        again = "" if row.again_s is None else f"{row.again_s:.1f} "
+        terminalreporter.write_line(f"| {row.fault} | {row.streamed_s:.1f} | {row.lost_s:.2f} | {again}|")
