@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-SMALL = {"catalog.py": ["--segments", "6400"]}
+SMALL = {
+    "catalog.py": ["--segments", "6400"],
+    "recorders.py": ["--cameras", "2", "--seconds", "5", "--segment", "5"],
+}
 
 
+@pytest.mark.usefixtures("pedestrians")
 @pytest.mark.parametrize("benchmark", sorted(path.name for path in BENCHMARKS.glob("*.py")))
 def test_benchmark_runs_and_prints_json(benchmark: str) -> None:
     command = [sys.executable, str(BENCHMARKS / benchmark), "--json", *SMALL[benchmark]]
