@@ -5,24 +5,27 @@ and events go to a function. A camera that goes away is waited for; a detector t
 counted with the reason, and never frames, footage or the loop itself.
 """
 
+import contextlib
 import logging
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from raycctv.capture.adaptive import AdaptiveDecoder, open_decoder
 from raycctv.capture.decoder import Decoder
 from raycctv.capture.packets import Lost, Opened, Stream, live_packets
 from raycctv.capture.timeline import FileTimeline, LiveTimeline
 from raycctv.clock import NS_PER_S, Clock
 from raycctv.config import Camera, Config
 from raycctv.errors import StreamEnded, StreamError
+from raycctv.load import CpuLoad
 from raycctv.pipeline import Analysis, Ask, Report
 from raycctv.types import CameraName, Detections, Frame, Packet
 from raycctv.window import Window
@@ -35,6 +38,9 @@ AskDetector = Callable[[npt.NDArray[np.uint8]], "Future[Verdicts]"]
 _VERDICT_TIMEOUT_S = 10.0
 """A verdict that takes longer is given up: a detector that hangs must not hold the window for ever."""
 
+_LATE_WAIT_S = 1.0
+"""Time for which the frames of before one waking wait for verdicts. The stream waits in the network meanwhile."""
+
 _LAGS_KEPT = 9000
 """Lags of the last 10 minutes at 15 frames a second."""
 
@@ -46,8 +52,11 @@ class ReaderStats:
     Attributes:
         state: ``connecting``, ``streaming``, ``offline`` or ``ended`` (a file that is through).
         frames: pictures that the stream carried.
+        decoded_frames: pictures that were decoded, those included that were decoded twice.
+        decode: how much is decoded, and why; see :meth:`raycctv.capture.adaptive.AdaptiveDecoder.status`.
         corrupt: packets and pictures that could not be decoded whole.
-        lags_s: capture to analysed (verdicts included), one a frame, of the last minutes.
+        late_frames: frames from before something woke the decoder; they say nothing of the lag.
+        lags_s: capture to analysed (verdicts included), of the other frames of the last minutes.
         candidates: crops that the detector answered for.
         dropped: crops that it was not asked about or did not answer for, by reason.
         events: events begun, by kind.
@@ -61,9 +70,11 @@ class ReaderStats:
     frames: int = 0
     decoded_frames: int = 0
     corrupt: int = 0
+    decode: dict[str, Any] = field(default_factory=dict)
     candidates: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     events: dict[str, int] = field(default_factory=dict)
+    late_frames: int = 0
     lags_s: deque[float] = field(default_factory=lambda: deque(maxlen=_LAGS_KEPT))
 
     def as_json(self) -> dict[str, Any]:
@@ -77,6 +88,7 @@ class ReaderStats:
 @dataclass
 class _InFlight:
     ask: Ask
+    late: bool
     asked_s: float = 0.0
     future: "Future[Verdicts] | None" = None
 
@@ -99,11 +111,12 @@ class LiveReader:
         self._clock = clock
         self._ask = ask
         self._emit = emit
+        self._load = CpuLoad(name, config.decode.busy, clock)
         self._stop = threading.Event()
         self._window: Window[_InFlight] = Window(config.detection.in_flight)
         self._analysis: Analysis | None = None
-        self._decoder: Decoder | None = None
-        self._decoder_corrupt = 0
+        self._decoder: AdaptiveDecoder | Decoder | None = None
+        self._counted = (0, 0)
 
     def stop(self) -> None:
         """Ends :meth:`run` after the next packet, or when the connection times out."""
@@ -135,6 +148,7 @@ class LiveReader:
                         break
                 for frame in self._decoder.flush():
                     self._frame(frame)
+                self._count(self._decoder)
         except StreamError as error:
             self.stats.error = str(error)
             log.warning("%s", error)
@@ -142,9 +156,9 @@ class LiveReader:
 
     def _opened(self, opened: Opened, timeline: LiveTimeline | FileTimeline) -> None:
         info = opened.info
-        self._decoder = Decoder(self._name, info, timeline)
-        self._decoder_corrupt = 0
         self._analysis = Analysis(self._name, self._camera, self._config, (info.width_px, info.height_px))
+        self._decoder = open_decoder(self._name, info, timeline, self._analysis, self._config.decode, self._load.busy)
+        self._counted = (0, 0)
         self.stats.state, self.stats.error = "streaming", None
         self.stats.connections += 1
         log.info("%s: streaming %s %dx%d", self._name, info.codec, info.width_px, info.height_px)
@@ -159,20 +173,45 @@ class LiveReader:
         assert self._decoder is not None
         self.stats.packets += 1
         self.stats.frames += 1
+        patience_s = _LATE_WAIT_S
         for frame in self._decoder.decode(packet):
-            self._frame(frame)
-        self.stats.corrupt += self._decoder.corrupt - self._decoder_corrupt
-        self._decoder_corrupt = self._decoder.corrupt
+            if self._decoder.late:
+                patience_s -= self._wait_for_room(patience_s)
+            self._frame(frame, late=self._decoder.late)
+        self._count(self._decoder)
 
-    def _frame(self, frame: Frame) -> None:
+    def _count(self, decoder: AdaptiveDecoder | Decoder) -> None:
+        decoded, corrupt = self._counted
+        if decoder.decoded > decoded:
+            self.stats.decode = decoder.status()
+        self.stats.decoded_frames += decoder.decoded - decoded
+        self.stats.corrupt += decoder.corrupt - corrupt
+        self._counted = (decoder.decoded, decoder.corrupt)
+
+    def _wait_for_room(self, patience_s: float) -> float:
+        """Frames from before come all at once: without waiting, all but the newest of their crops would be dropped.
+
+        Returns the seconds that it waited.
+        """
+        began_s = self._clock.monotonic_s()
+        while self._window.full and (left_s := patience_s - (self._clock.monotonic_s() - began_s)) > 0:
+            flight = self._window.oldest
+            assert flight is not None
+            assert flight.future is not None
+            with contextlib.suppress(TimeoutError, CancelledError):
+                flight.future.exception(timeout=left_s)
+            self._land()
+            self._send()
+        return self._clock.monotonic_s() - began_s
+
+    def _frame(self, frame: Frame, *, late: bool = False) -> None:
         assert self._analysis is not None
-        self.stats.decoded_frames += 1
         self._land()
         ask = self._analysis.frame(frame)
         if ask is None:
-            self._analysed(frame)
+            self._analysed(frame, late)
         else:
-            dropped = self._window.offer(_InFlight(ask))
+            dropped = self._window.offer(_InFlight(ask, late))
             if dropped is not None:
                 self._drop(dropped, "superseded")
         self._send()
@@ -217,9 +256,12 @@ class LiveReader:
             return
         self._analysis.verdicts(flight.ask, flight.future.result())
         self.stats.candidates += len(flight.ask.candidates)
-        self._analysed(flight.ask.frame)
+        self._analysed(flight.ask.frame, flight.late)
 
-    def _analysed(self, frame: Frame) -> None:
+    def _analysed(self, frame: Frame, late: bool) -> None:
+        if late:
+            self.stats.late_frames += 1
+            return
         self.stats.lags_s.append((self._clock.now_ns() - frame.captured_at_ns) / NS_PER_S)
 
     def _drop(self, flight: _InFlight, reason: str) -> None:

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from raycctv.capture.decoder import Decoder
+from raycctv.capture.adaptive import open_decoder
 from raycctv.capture.packets import Stream, StreamInfo
 from raycctv.capture.timeline import FileTimeline
 from raycctv.clock import NS_PER_S, SystemClock
-from raycctv.config import Camera, Config, StreamUrl
+from raycctv.config import Camera, Config, Decode, StreamUrl
 from raycctv.detection.boxes import merge
 from raycctv.detection.labels import LABELS
 from raycctv.detection.regions import Square, cut, plan_regions
@@ -27,7 +27,7 @@ from raycctv.events.tracker import Box, View, moving_share
 from raycctv.motion.difference import MotionDetector
 from raycctv.motion.gate import Gate, MotionEnded, MotionStarted
 from raycctv.motion.zones import unmasked, zones_at
-from raycctv.types import Boxes, CameraName, Candidate, Detections, Event, Frame, MotionResult
+from raycctv.types import Boxes, CameraName, Candidate, Detections, Event, Frame, FrameCounts, MotionResult, Stance
 
 _HOLD_S = 1.0
 """Time between two looks at an object that is there while nothing moves."""
@@ -87,10 +87,11 @@ class Analysis:
         self._reports: list[Report] = []
         self._asked_ns: int | None = None
         self._seen_ns = 0
+        self._moving_xyxy: Boxes = np.zeros((0, 4), np.float32)
 
     def frame(self, frame: Frame) -> Ask | None:
         """Look at one frame; returns what the detector should be asked about it, if anything."""
-        self._seen_ns = max(self._seen_ns, frame.captured_at_ns)
+        self._pass_time(frame.captured_at_ns)
         motion = self.motion.update(frame)
         self._report(self._events.advance(self._seen_ns))
         self._follow_motion(motion, frame)
@@ -117,6 +118,23 @@ class Analysis:
             self._keep_snapshot(key, ask.frame, views)
         self._report(observed.changes)
 
+    @property
+    def stance(self) -> Stance:
+        """How things stand after the frames and verdicts given so far."""
+        if not self._gate.open and not self._gate.suspicious:
+            return Stance.QUIET
+        return self._events.stance(_boxes(self._moving_xyxy), self._seen_ns)
+
+    def differs(self, frame: Frame) -> bool:
+        """Whether anything moves in ``frame``, which was not given yet, that belongs to no known object.
+
+        Another light counts too: it hides what moves, and only frame by frame can it be told from something large.
+        """
+        motion = self.motion.look(frame)
+        if len(motion.boxes_xyxy) == 0:
+            return motion.lighting_change
+        return self._events.stance(_boxes(motion.boxes_xyxy), frame.captured_at_ns) is Stance.UNCLEAR
+
     def close(self) -> None:
         """The stream ended: so do motion and all events."""
         self._report(self._events.close())
@@ -126,8 +144,14 @@ class Analysis:
         reports, self._reports = self._reports, []
         return reports
 
+    def _pass_time(self, at_ns: int) -> None:
+        unseen_ns = at_ns - self._seen_ns - round(_HOLD_S * NS_PER_S)
+        if self._seen_ns and unseen_ns > 0:
+            self._events.not_looked(unseen_ns)
+        self._seen_ns = max(self._seen_ns, at_ns)
+
     def _follow_motion(self, motion: MotionResult, frame: Frame) -> None:
-        boxes = motion.boxes_xyxy
+        boxes = self._moving_xyxy = motion.boxes_xyxy
         change = self._gate.update(len(boxes) > 0, frame.captured_at_ns)
         if isinstance(change, MotionStarted):
             self._events.motion_began(change.at_ns)
@@ -184,6 +208,10 @@ class Analysis:
             del self._snapshots[key]
 
 
+def _boxes(xyxy: Boxes) -> list[Box]:
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in xyxy.tolist()]
+
+
 def snapshot_jpeg(frame: Frame, box: tuple[float, float, float, float], caption: str) -> bytes:
     """The whole frame as a JPEG with ``box`` (xyxy, source pixels) and ``caption`` drawn on it."""
     picture = cv2.cvtColor(frame.to_rgb(), cv2.COLOR_RGB2BGR)
@@ -212,20 +240,23 @@ def analyze_file(
     *,
     epoch_ns: int = 0,
     on_frame: FrameObserver | None = None,
+    counts: FrameCounts | None = None,
 ) -> Iterator[Report]:
-    """The events of a video file, as they come: every frame is decoded, every question is answered at once.
+    """The events of a video file, as they come; every question is answered at once.
 
     Args:
         epoch_ns: the instant that the first frame is taken to have been captured at.
-        on_frame: is shown every frame after it was analysed.
+        on_frame: is shown every frame that was decoded, after it was analysed.
+        counts: is kept up to date.
 
     Raises:
         StreamUnreachable, StreamUnreadable: no file, or no video in it.
         StreamEnded: it breaks off; the events until then have been yielded.
     """
+    counts = counts or FrameCounts()
     with Stream(name, StreamUrl.parse(f"file://{path.resolve()}"), SystemClock(), timeout_s=None) as stream:
         analysis = Analysis(name, camera, config, (stream.info.width_px, stream.info.height_px))
-        for frame in file_frames(name, stream, epoch_ns):
+        for frame in _file_frames(name, stream, epoch_ns, analysis, config.decode, counts):
             ask = analysis.frame(frame)
             if ask is not None:
                 analysis.verdicts(ask, detector.infer(ask.images))
@@ -236,12 +267,16 @@ def analyze_file(
         yield from analysis.reports()
 
 
-def file_frames(name: CameraName, stream: Stream, epoch_ns: int) -> Iterator[Frame]:
-    """Every frame of an open file."""
-    decoder = Decoder(name, stream.info, FileTimeline(epoch_ns))
+def _file_frames(
+    name: CameraName, stream: Stream, epoch_ns: int, analysis: Analysis, decode: Decode, counts: FrameCounts
+) -> Iterator[Frame]:
+    decoder = open_decoder(name, stream.info, FileTimeline(epoch_ns), analysis, decode, busy=lambda: False)
     for packet in stream.packets():
+        counts.take(packet)
         yield from decoder.decode(packet)
+        counts.decoded_frames = decoder.decoded
     yield from decoder.flush()
+    counts.decoded_frames = decoder.decoded
 
 
 def probe(name: CameraName, url: StreamUrl, timeout_s: float = 10.0) -> StreamInfo:

@@ -7,6 +7,7 @@ frame, whatever size anything was computed at.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from fractions import Fraction
 from typing import Literal, NewType
 
@@ -74,6 +75,37 @@ class Frame:
     @property
     def height_px(self) -> int:
         return int(self.luma.shape[0])
+
+
+@dataclass
+class FrameCounts:
+    """How many pictures a file held, how many of them were decoded, and how long they last up to the start of the last."""
+
+    frames: int = 0
+    decoded_frames: int = 0
+    media_s: float = 0.0
+    _first_s: float | None = None
+
+    def take(self, packet: Packet) -> None:
+        """Count one more packet."""
+        self.frames += 1
+        if packet.pts is not None:
+            at_s = float(packet.pts * packet.time_base)
+            self._first_s = at_s if self._first_s is None else self._first_s
+            self.media_s = max(self.media_s, at_s - self._first_s)
+
+
+class Stance(Enum):
+    """How things stand in front of a camera, for whoever decides how much to decode.
+
+    ``QUIET``: nothing moves. ``HELD``: what moves belongs to objects that are known and stand where they stood. ``FOLLOWED``:
+    it belongs to known objects that go somewhere. ``UNCLEAR``: it may be the beginning of something.
+    """
+
+    QUIET = "quiet"
+    HELD = "held"
+    FOLLOWED = "followed"
+    UNCLEAR = "unclear"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,11 @@ class Window(Generic[T]):
         return item
 
     @property
+    def full(self) -> bool:
+        """Whether the next item that is offered will drop another."""
+        return self._waiting is not None
+
+    @property
     def oldest(self) -> T | None:
         """The item that has been in flight longest."""
         return self._flying[0] if self._flying else None

@@ -31,9 +31,18 @@ class Decoder:
     """Decodes one connection's packets.
 
     A packet that cannot be decoded is counted in :attr:`corrupt` and survived: cameras and radio links damage streams.
+
+    Args:
+        reason: why everything is decoded, for the status.
     """
 
-    def __init__(self, camera: CameraName, info: StreamInfo, timeline: Timeline, threads: int = 1) -> None:
+    late = False
+    """No frame comes later than its packet asks for; see :class:`raycctv.capture.adaptive.AdaptiveDecoder`."""
+
+    def __init__(
+        self, camera: CameraName, info: StreamInfo, timeline: Timeline, threads: int = 1, reason: str | None = None
+    ) -> None:
+        self.reason = reason
         self.corrupt = 0
         self.decoded = 0
         self._camera = camera
@@ -54,6 +63,15 @@ class Decoder:
     def flush(self) -> Iterator[Frame]:
         """The frames that are still inside the decoder. It decodes nothing afterwards."""
         yield from self._decoded(None)
+
+    def status(self) -> dict[str, Any]:
+        """What is decoded, and why."""
+        return {"mode": "everything", "reason": self.reason}
+
+    def restart(self) -> None:
+        """Forget the last packets: the next one is a keyframe, of any time."""
+        self._context.flush_buffers()
+        self._times = _Times()
 
     def _decoded(self, coded: "av.Packet[Any] | None") -> Iterator[Frame]:
         try:

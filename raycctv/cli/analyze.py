@@ -15,12 +15,14 @@ from raycctv.cli.output import Json, print_json, print_table, progress
 from raycctv.clock import NS_PER_S
 from raycctv.config import Camera, Config, StreamUrl, load
 from raycctv.errors import ConfigError, StreamError
-from raycctv.types import CameraName, Event
+from raycctv.types import CameraName, Event, FrameCounts
 
 
 class Decode(StrEnum):
-    """How much of a file is decoded."""
+    """How much of a file is decoded; see ``decode.mode`` of the configuration."""
 
+    ADAPTIVE = "adaptive"
+    LEAN = "lean"
     ALL = "all"
 
 
@@ -29,7 +31,7 @@ class _FileResult:
     """What is reported of one file."""
 
     path: Path
-    frames: int = 0
+    counts: FrameCounts = field(default_factory=FrameCounts)
     media_s: float = 0.0
     cpu_s: float = 0.0
     wall_s: float = 0.0
@@ -42,7 +44,10 @@ def analyze(
     files: Annotated[list[Path], typer.Argument(help="Video files, of any kind that ffmpeg reads.")],
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Configuration; without it the defaults hold.")] = None,
     camera: Annotated[str | None, typer.Option(help="Camera whose masks, zones and objects hold. Default: the first.")] = None,
-    decode: Annotated[Decode, typer.Option(help="all: every frame.")] = Decode.ALL,  # noqa: ARG001 - one choice so far
+    decode: Annotated[
+        Decode | None,
+        typer.Option(help="adaptive: of quiet stretches keyframes alone; lean: as on a busy machine; all: every frame."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for snapshots and masks.")] = None,
     masks: Annotated[bool, typer.Option("--masks", help="Write what moved in each frame as OUT/<file>/<frame>.png.")] = False,
     json: Json = False,
@@ -56,6 +61,7 @@ def analyze(
     if masks and out is None:
         raise typer.BadParameter("--masks needs --out, the folder to write to")
     settings, rules = _rules(config, camera)
+    settings = _decoding(settings, Decode.ALL if masks else decode)
     threads = max(settings.detection.threads, 2)
     detection = settings.detection
     backend = open_backend(detection.model, detection.backend, threads=threads, min_score=detection.min_score)
@@ -85,6 +91,12 @@ def _rules(config: Path | None, camera: str | None) -> tuple[Config, Camera]:
     return loaded, loaded.cameras[name]
 
 
+def _decoding(settings: Config, decode: Decode | None) -> Config:
+    if decode is None:
+        return settings
+    return settings.model_copy(update={"decode": settings.decode.model_copy(update={"mode": decode.value})})
+
+
 def _analyzed(path: Path, rules: Camera, settings: Config, backend: Any, masks: Path | None, bar: Progress) -> _FileResult:
     from raycctv.pipeline import analyze_file
 
@@ -93,21 +105,21 @@ def _analyzed(path: Path, rules: Camera, settings: Config, backend: Any, masks: 
     writer = _MaskWriter(masks / path.stem) if masks else None
 
     def on_frame(frame: Any, analysis: Any) -> None:
-        result.frames += 1
         result.media_s = frame.media_time_s
-        bar.update(task, advance=1)
+        bar.update(task, completed=result.counts.frames)
         if writer is not None:
             writer.write(frame, analysis.motion.mask)
 
     name = CameraName(path.stem[:64])
     with _timed(result):
         try:
-            for report in analyze_file(name, path, rules, settings, backend, on_frame=on_frame):
+            for report in analyze_file(name, path, rules, settings, backend, on_frame=on_frame, counts=result.counts):
                 result.events[report.event.id] = report.event
                 if report.snapshot_jpeg:
                     result.snapshots[report.event.id] = report.snapshot_jpeg
         except StreamError as error:
             result.error = str(error)
+    result.media_s = max(result.media_s, result.counts.media_s)
     _finish(bar, task, result)
     return result
 
@@ -146,7 +158,10 @@ class _MaskWriter:
 
 def _finish(bar: Progress, task: TaskID, result: _FileResult) -> None:
     bar.update(
-        task, completed=result.frames, total=result.frames, description=f"{result.path.name}: {len(result.events)} events"
+        task,
+        completed=result.counts.frames,
+        total=result.counts.frames,
+        description=f"{result.path.name}: {len(result.events)} events",
     )
 
 
@@ -171,8 +186,8 @@ def _write_snapshots(result: _FileResult, out: Path) -> None:
 def _as_json(result: _FileResult) -> dict[str, Any]:
     values: dict[str, Any] = {
         "file": str(result.path),
-        "frames": result.frames,
-        "decoded_frames": result.frames,
+        "frames": result.counts.frames,
+        "decoded_frames": result.counts.decoded_frames,
         "media_s": round(result.media_s, 3),
         "cpu_s": round(result.cpu_s, 3),
         "wall_s": round(result.wall_s, 3),
@@ -196,11 +211,18 @@ def _event_json(event: Event) -> dict[str, Any]:
 def _print(results: list[_FileResult]) -> None:
     for result in results:
         speed = result.media_s / result.wall_s if result.wall_s else 0.0
-        title = f"{result.path.name}: {result.frames} frames, {result.media_s:.1f} s in {result.wall_s:.1f} s ({speed:.1f} x)"
+        title = (
+            f"{result.path.name}: {_decoded(result.counts)}, {result.media_s:.1f} s in {result.wall_s:.1f} s ({speed:.1f} x)"
+        )
         if result.error:
             title += f"; error: {result.error}"
         rows = list(_rows(result))
         print_table(title, ["start_s", "end_s", "kind", "score", "zones", "why"], rows)
+
+
+def _decoded(counts: FrameCounts) -> str:
+    less = "" if counts.decoded_frames >= counts.frames else f" ({counts.decoded_frames} decoded)"
+    return f"{counts.frames} frames{less}"
 
 
 def _rows(result: _FileResult) -> Iterator[list[object]]:

@@ -107,6 +107,18 @@ class Camera(Section):
         return self.record and not self.source.is_file
 
 
+class Decode(Section):
+    """How much of a stream is decoded."""
+
+    mode: Literal["adaptive", "lean", "all"] = Field(
+        "adaptive",
+        description="adaptive: keyframes of a quiet camera, everything where something happens, and of that a part while the "
+        "machine is busy; lean: always as if it were busy; all: everything",
+    )
+    busy: Fraction = Field(0.7, description="share of this machine's CPU above which it is busy")
+    audit_s: DurationS = Field(120.0, gt=0, description="time between two looks at all of a quiet camera's frames")
+
+
 class Motion(Section):
     """Frame differencing."""
 
@@ -171,6 +183,7 @@ class Config(Section):
     """The whole file."""
 
     cameras: dict[Annotated[CameraName, AfterValidator(_check_name)], Camera] = Field(min_length=1, description="name: camera")
+    decode: Decode = Decode()
     motion: Motion = Motion()
     detection: Detection = Detection()
     events: Events = Events()

@@ -5,13 +5,13 @@ counts. It began with its first view, and has ended when it was not seen for so 
 same one again; its end is its last view. Motion that lasts while nothing explains it is an event of kind ``motion``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from raycctv.clock import NS_PER_S, iso
 from raycctv.config.schema import Events, ObjectRule
-from raycctv.events.tracker import Box, Track, Tracker, View
-from raycctv.types import CameraName, Event
+from raycctv.events.tracker import Box, Track, Tracker, View, inside
+from raycctv.types import CameraName, Event, Stance
 
 ZonesAt = Callable[[Box], tuple[str, ...]]
 
@@ -19,6 +19,15 @@ _TRAVEL_MIN = 0.2
 """Share of its own size that an object must have moved: detection boxes of a parked car wander less than a tenth."""
 
 _MOVING_VIEWS_MIN = 2
+
+_PROMISING_S = 4.0
+"""Age up to which something that moves may become an event soon; most do within one second, or never."""
+
+_ACCOUNTED = 0.7
+"""Share of a moving region that must lie around one known object for the region to be that object's."""
+
+_MARGIN = 0.5
+"""By how much of its size what moves around an object may stand out from its box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +95,22 @@ class EventMachine:
 
     def held(self, at_ns: int) -> list[Box]:
         """Where the objects should be now that were seen lately: ask there too, or one that stands still is lost."""
-        lost_ns = self._settings.lost_s * NS_PER_S
-        return [track.predicted(at_ns) for track in self._tracker.tracks if at_ns - track.last.at_ns < lost_ns]
+        return [track.predicted(at_ns) for track in self._lately(at_ns)]
+
+    def not_looked(self, ns: int) -> None:
+        """Nobody looked for so long: what was not seen meanwhile has not left for that."""
+        for track in self._tracker.tracks:
+            track.excuse(ns)
+
+    def stance(self, moving: Sequence[Box], at_ns: int) -> Stance:
+        """How things stand where these regions move: whose they are, of the objects that were seen lately."""
+        seen = self._lately(at_ns)
+        if any(self._visits[track.id].event_id is None and _promising(track) for track in seen):
+            return Stance.UNCLEAR
+        known = [_around(track.predicted(at_ns), track.last.box) for track in seen]
+        if any(max((inside(box, area) for area in known), default=0.0) < _ACCOUNTED for box in moving):
+            return Stance.UNCLEAR
+        return Stance.FOLLOWED if any(track.moving_run for track in seen) else Stance.HELD
 
     def keys(self) -> set[int]:
         """Keys of the tracks that are alive."""
@@ -164,8 +187,12 @@ class EventMachine:
 
     def _explaining(self, at_ns: int) -> bool:
         """Whether an object that was seen lately may be what moves."""
-        recent_ns = self._settings.lost_s * NS_PER_S
-        return any(at_ns - track.last.at_ns < recent_ns for track in self._tracker.tracks if track.views > 1)
+        return any(track.views > 1 for track in self._lately(at_ns))
+
+    def _lately(self, at_ns: int) -> list[Track]:
+        """Tracks that do not count as lost."""
+        lost_ns = self._settings.lost_s * NS_PER_S
+        return [track for track in self._tracker.tracks if track.unseen_ns(at_ns) < lost_ns]
 
     def _explained(self, at_ns: int) -> list[Change]:
         """An object was confirmed: what was unexplained motion until now is so no longer."""
@@ -226,6 +253,23 @@ class EventMachine:
             ),
         )
         return Change(event, None)
+
+
+def _promising(track: Track) -> bool:
+    """Whether it moves and is so new that a few more views may make an event of it."""
+    return track.moving_run > 0 and track.last.at_ns - track.first.at_ns < _PROMISING_S * NS_PER_S
+
+
+def _around(expected: Box, last: Box) -> Box:
+    """Where something moves that belongs to an object: its shadow and what it carries too."""
+    x0, y0, x1, y1 = (
+        min(expected[0], last[0]),
+        min(expected[1], last[1]),
+        max(expected[2], last[2]),
+        max(expected[3], last[3]),
+    )
+    margin = _MARGIN * max(x1 - x0, y1 - y0)
+    return (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
 
 
 def _whole(box: Box) -> tuple[int, int, int, int]:

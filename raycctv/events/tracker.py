@@ -68,6 +68,7 @@ class Track:
     moving_run: int = 0
     travelled: float = 0.0
     farthest: float = 0.0
+    _excused_ns: int = 0
     _stood: Box = (0.0, 0.0, 0.0, 0.0)
     _still_run: int = 0
     _velocity: tuple[float, float] = (0.0, 0.0)
@@ -82,6 +83,14 @@ class Track:
     def label(self) -> str:
         """What it was called most, weighted with the scores."""
         return max(self.votes, key=lambda label: self.votes[label])
+
+    def unseen_ns(self, at_ns: int) -> int:
+        """How long it has not been seen although somebody looked."""
+        return at_ns - self.last.at_ns - self._excused_ns
+
+    def excuse(self, ns: int) -> None:
+        """Nobody looked for so long."""
+        self._excused_ns += ns
 
     def predicted(self, at_ns: int) -> Box:
         """Where it should be, had it gone on as before; for a second at most."""
@@ -100,6 +109,7 @@ class Track:
             self._velocity[1] + _SPEED_SMOOTHING * (measured[1] - self._velocity[1]),
         )
         self.last = view
+        self._excused_ns = 0
         if view.score > self.best.score:
             self.best = view
         self._count(view)
@@ -154,7 +164,7 @@ class Tracker:
 
     def expire(self, at_ns: int) -> list[Track]:
         """Drop and return the tracks that had no view for ``keep_s``."""
-        gone = [track for track in self.tracks if at_ns - track.last.at_ns >= self._keep_ns]
+        gone = [track for track in self.tracks if track.unseen_ns(at_ns) >= self._keep_ns]
         self.tracks = [track for track in self.tracks if track not in gone]
         return gone
 
@@ -190,6 +200,13 @@ def moving_share(box: Box, moving_xyxy: Boxes) -> float:
     height = np.minimum(box[3], moving_xyxy[:, 3]) - np.maximum(box[1], moving_xyxy[:, 1])
     area = max((box[2] - box[0]) * (box[3] - box[1]), 1.0)
     return float((np.clip(width, 0, None) * np.clip(height, 0, None)).max() / area)
+
+
+def inside(a: Box, b: Box) -> float:
+    """Share of ``a`` that lies in ``b``, 0 to 1."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    return max(width, 0.0) * max(height, 0.0) / _area(a)
 
 
 def iou(a: Box, b: Box) -> float:

@@ -106,8 +106,24 @@ class MotionDetector:
             self._background = _Background.seen(small, frame.captured_at_ns)
             self.mask = np.zeros_like(changed)
             return MotionResult(score, _no_boxes(), lighting_change=True)
-        self._learn(small, difference, changed, frame.captured_at_ns)
-        return MotionResult(score, self._moving(changed, frame), lighting_change=False)
+        active = self._active(small, background)
+        self._learn(small, difference, changed, active, frame.captured_at_ns)
+        boxes, self.mask = self._moving(changed, background.activity, frame)
+        return MotionResult(score, boxes, lighting_change=False)
+
+    def look(self, frame: Frame) -> MotionResult:
+        """What :meth:`update` would say of a frame that comes later than the last; learns nothing from it."""
+        small = self._small(frame.luma)
+        background = self._background
+        if background is None or background.mean.shape != small.shape:
+            return _nothing()
+        difference, offset = self._difference(small, background)
+        changed = self._changed(difference, background)
+        score = cv2.countNonZero(changed) / max(1, self._area_px)
+        if score > self._settings.lighting_fraction or abs(offset - background.offset) > _LIGHT_STEP:
+            return MotionResult(score, _no_boxes(), lighting_change=True)
+        boxes, _ = self._moving(changed, self._active(small, background).astype(np.float32), frame)
+        return MotionResult(score, boxes, lighting_change=False)
 
     def _small(self, luma: Luma) -> Floats:
         height, width = luma.shape
@@ -139,12 +155,15 @@ class MotionDetector:
         assert self._area is not None
         return np.asarray(cv2.bitwise_and(opened, self._area), np.uint8)
 
-    def _learn(self, small: Floats, difference: Floats, changed: Mask, at_ns: int) -> None:
+    def _active(self, small: Floats, background: _Background) -> npt.NDArray[np.bool_]:
+        """Which pixels are not as they were in the last frame."""
+        return np.asarray(cv2.absdiff(small, background.previous) > _STILL_LEVELS)
+
+    def _learn(self, small: Floats, difference: Floats, changed: Mask, active: npt.NDArray[np.bool_], at_ns: int) -> None:
         background = self._background
         assert background is not None
         elapsed_s = max(0.0, (at_ns - background.at_ns) / NS_PER_S)
         rate = min(1.0, elapsed_s / self._settings.background_s)
-        active = cv2.absdiff(small, background.previous) > _STILL_LEVELS
         background.activity *= np.float32(np.exp(-elapsed_s / _ACTIVE_S))
         background.activity[active] = 1.0
         moving = (changed > 0) & active
@@ -155,26 +174,25 @@ class MotionDetector:
         background.previous = small
         background.at_ns = at_ns
 
-    def _moving(self, changed: Mask, frame: Frame) -> Boxes:
-        """Boxes of the regions that are large enough and move now; also leaves just these in :attr:`mask`."""
-        assert self._background is not None
+    def _moving(self, changed: Mask, activity: Floats, frame: Frame) -> tuple[Boxes, Mask]:
+        """Boxes of the regions that are large enough and move now, and a mask of just these."""
         height, width = changed.shape
         count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(changed, _JOIN), connectivity=8)
         owners = np.where(changed > 0, labels, 0)
         inside = np.bincount(owners.ravel(), minlength=count)
-        active = np.bincount(owners[self._background.activity > _ACTIVE_MIN], minlength=count)
+        active = np.bincount(owners[activity > _ACTIVE_MIN], minlength=count)
         counts = (inside >= self._settings.min_area * height * width) & (active >= _ACTIVE_SHARE * inside)
         counts[0] = False
-        self.mask = (counts[owners] * np.uint8(255)).astype(np.uint8)
+        mask = (counts[owners] * np.uint8(255)).astype(np.uint8)
         kept = np.flatnonzero(counts)
         if len(kept) == 0:
-            return _no_boxes()
+            return _no_boxes(), mask
         margin = _JOIN.shape[0] // 2
         left, top, w, h = stats[kept, :4].T.astype(np.float32)
         small = np.stack([left + margin, top + margin, left + w - margin, top + h - margin], axis=1)
         scale = np.array([frame.width_px / width, frame.height_px / height] * 2, np.float32)
         boxes: Boxes = (np.clip(small, 0, [width, height, width, height]) * scale).astype(np.float32)
-        return boxes
+        return boxes, mask
 
 
 def _no_boxes() -> Boxes:

@@ -39,6 +39,11 @@ class Gate:
         self._in_a_row = 0
         self.open = False
 
+    @property
+    def suspicious(self) -> bool:
+        """Whether the last frame had change, though not enough of them yet."""
+        return self._in_a_row > 0
+
     def update(self, moving: bool, at_ns: int) -> MotionStarted | MotionEnded | None:
         """Take in one frame; returns the change of state that it causes."""
         if moving:

@@ -1,0 +1,58 @@
+"""Is this machine busy?"""
+
+import zlib
+
+import psutil
+
+from raycctv.clock import Clock
+from raycctv.types import CameraName
+
+_LOOK_S = 2.0
+"""Time between two looks."""
+
+_SMOOTHING = 0.4
+"""Weight of the last look: about five seconds count."""
+
+_SPREAD = 0.1
+_HYSTERESIS = 0.05
+
+
+class CpuLoad:
+    """Whether more of this machine's CPU is in use than ``share``, whoever uses it.
+
+    Many ask on one machine. If all took the same share for the limit they would all save at once and spend at once; so each
+    camera has its own, up to 0.1 above or below, and only as many save as must.
+    """
+
+    def __init__(self, camera: CameraName, share: float, clock: Clock) -> None:
+        spread = zlib.crc32(camera.encode()) % 1000 / 1000 * 2 - 1
+        self._limit = share + _SPREAD * spread
+        self._clock = clock
+        self._busy = False
+        self._looked_s = clock.monotonic_s()
+        self._times = _cpu_times()
+        self._load: float | None = None
+
+    def busy(self) -> bool:
+        """Cheap: looks every two seconds at most."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._looked_s >= _LOOK_S:
+            self._looked_s = now_s
+            self._look()
+        return self._busy
+
+    def _look(self) -> None:
+        used_s, whole_s = _cpu_times()
+        used_before_s, whole_before_s = self._times
+        self._times = used_s, whole_s
+        load = (used_s - used_before_s) / max(whole_s - whole_before_s, 1e-6)
+        self._load = load if self._load is None else self._load + _SMOOTHING * (load - self._load)
+        self._busy = self._load > self._limit - (_HYSTERESIS if self._busy else 0.0)
+
+
+def _cpu_times() -> tuple[float, float]:
+    """CPU seconds in use and in all, of all cores since boot."""
+    times = psutil.cpu_times()
+    idle_s = times.idle + getattr(times, "iowait", 0.0)
+    whole_s = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return whole_s - idle_s, whole_s

@@ -1,0 +1,54 @@
+"""When a machine counts as busy."""
+
+import pytest
+
+from raycctv import load
+from raycctv.clock import ManualClock
+from raycctv.load import CpuLoad
+from raycctv.types import CameraName
+
+
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """CPU seconds used, and in all, so far; changed by the test."""
+    now = [0.0, 0.0]
+    monkeypatch.setattr(load, "_cpu_times", lambda: (now[0], now[1]))
+    return now
+
+
+def passed(clock: ManualClock, times: list[float], share: float, seconds: int) -> None:
+    for _ in range(seconds):
+        clock.advance(1.0)
+        times[0] += share
+        times[1] += 1.0
+
+
+def test_load_above_the_limit_is_noticed_and_so_is_its_end(times: list[float]) -> None:
+    clock = ManualClock()
+    cpu = CpuLoad(CameraName("gate"), 0.7, clock)
+    for share, busy in ((0.3, False), (0.95, True), (0.3, False)):
+        for _ in range(20):
+            passed(clock, times, share, 2)
+            cpu.busy()
+        assert cpu.busy() is busy
+
+
+def test_more_cameras_save_the_busier_the_machine_is(times: list[float]) -> None:
+    clock = ManualClock()
+    cameras = [CpuLoad(CameraName(f"camera{i}"), 0.7, clock) for i in range(32)]
+    saving = []
+    for share in (0.5, 0.65, 0.7, 0.75, 0.9):
+        for _ in range(20):
+            passed(clock, times, share, 2)
+            for cpu in cameras:
+                cpu.busy()
+        saving.append(sum(cpu.busy() for cpu in cameras))
+    assert saving == sorted(saving)
+    assert saving[0] == 0
+    assert 8 < saving[2] < 28
+    assert saving[-1] == 32
+
+
+def test_real_machine_gives_its_times() -> None:
+    used_s, whole_s = load._cpu_times()
+    assert 0 < used_s < whole_s
