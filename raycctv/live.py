@@ -157,11 +157,14 @@ class LiveReader:
     def _opened(self, opened: Opened, timeline: LiveTimeline | FileTimeline) -> None:
         info = opened.info
         self._analysis = Analysis(self._name, self._camera, self._config, (info.width_px, info.height_px))
-        self._decoder = open_decoder(self._name, info, timeline, self._analysis, self._config.decode, self._load.busy)
+        self._decoder = open_decoder(self._name, info, timeline, self._analysis, self._config.decode, self._busy)
         self._counted = (0, 0)
         self.stats.state, self.stats.error = "streaming", None
         self.stats.connections += 1
         log.info("%s: streaming %s %dx%d", self._name, info.codec, info.width_px, info.height_px)
+
+    def _busy(self) -> bool:
+        return not self._camera.analysed.is_file and self._load.busy()
 
     def _lost(self, lost: Lost) -> None:
         level = logging.WARNING if self.stats.state == "streaming" or str(lost.error) != self.stats.error else logging.DEBUG

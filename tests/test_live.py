@@ -114,7 +114,9 @@ def test_reader_of_a_file_says_what_the_pipeline_says(shared_data: Path, weights
     stats = running.stats.as_json()
     assert (stats["state"], stats["dropped"], stats["corrupt"]) == ("ended", {}, 0)
     assert stats["events"] == {"person": 6}
-    assert stats["frames"] == stats["decoded_frames"] > 1000
+    assert stats["frames"] > 1000
+    assert stats["decoded_frames"] < 0.9 * stats["frames"]
+    assert stats["decode"]["wakes"]["keyframe"] + stats["decode"]["wakes"]["packets"] > 0
 
 
 def test_reader_of_a_file_that_is_not_there_says_so(run: Run, tmp_path: Path) -> None:
@@ -160,7 +162,7 @@ def test_detector_that_never_answers_costs_verdicts_and_nothing_else(
     until(lambda: running.stats.state == "offline", 10)
     assert running.stats.dropped["disconnected"] > 0
     assert running.stats.candidates == 0
-    assert running.stats.decoded_frames == running.stats.frames
+    assert running.stats.frames > 50
 
 
 @pytest.mark.parametrize("detector", [is_gone, fails])

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from raycctv.config import Camera, Config, StreamUrl, parse
+from raycctv.config import Camera, Config, Decode, StreamUrl, parse
 from raycctv.detection.backends import Backend, open_backend
 from raycctv.errors import StreamUnreachable, StreamUnreadable
 from raycctv.pipeline import analyze_file, probe
 from raycctv.simulate.scenes import encode
-from raycctv.types import CameraName, Detections, Event
+from raycctv.types import CameraName, Detections, Event, FrameCounts
 
 NAME = CameraName("file")
 CAMERA = Camera(source=StreamUrl.parse("file:///any"))
@@ -87,9 +87,26 @@ def test_pipeline_calls_a_thing_without_a_name_motion(clip: Path, detector: Back
 
 def test_pipeline_reads_every_frame_and_its_time(clip: Path, detector: Backend) -> None:
     times: list[float] = []
-    list(analyze_file(NAME, clip, CAMERA, CONFIG, detector, on_frame=lambda frame, _: times.append(frame.media_time_s)))
+    every_frame = CONFIG.model_copy(update={"decode": Decode(mode="all")})
+    list(analyze_file(NAME, clip, CAMERA, every_frame, detector, on_frame=lambda frame, _: times.append(frame.media_time_s)))
     assert len(times) == 150
     assert times == pytest.approx([i / 15 for i in range(150)], abs=1e-3)
+
+
+def test_pipeline_finds_the_same_events_when_it_decodes_less(shared_data: Path, detector: Backend) -> None:
+    """benchmarks/decode_modes.py does so with every clip in four encodings."""
+    clip = shared_data / "clips" / "one-by-one-person-detection.mp4"
+    found: dict[str, list[Event]] = {}
+    counts = {"all": FrameCounts(), "adaptive": FrameCounts()}
+    for mode, counted in counts.items():
+        config = CONFIG.model_copy(update={"decode": Decode.model_validate({"mode": mode})})
+        reports = analyze_file(NAME, clip, CAMERA, config, detector, counts=counted)
+        found[mode] = list({report.event.id: report.event for report in reports}.values())
+    assert [event.kind for event in found["adaptive"]] == [event.kind for event in found["all"]]
+    for adaptive, whole in zip(found["adaptive"], found["all"], strict=True):
+        assert abs(adaptive.started_at_ns - whole.started_at_ns) <= 0.5e9
+    assert counts["adaptive"].frames == counts["all"].frames
+    assert counts["adaptive"].decoded_frames < 0.9 * counts["all"].decoded_frames
 
 
 def test_pipeline_masks_of_motion_find_the_truth(shared_data: Path) -> None:
@@ -113,7 +130,8 @@ def test_pipeline_masks_of_motion_find_the_truth(shared_data: Path) -> None:
 
     camera = Camera(source=CAMERA.source, objects={})
     detector = _Blind()
-    list(analyze_file(NAME, shared_data / "clips" / "cdnet_highway.mp4", camera, CONFIG, detector, on_frame=compare))
+    every_frame = CONFIG.model_copy(update={"decode": Decode(mode="all")})
+    list(analyze_file(NAME, shared_data / "clips" / "cdnet_highway.mp4", camera, every_frame, detector, on_frame=compare))
     assert hits / (hits + misses) > 0.6
     assert hits / (hits + strays) > 0.6
 
