@@ -129,7 +129,7 @@ class MotionDetector:
         height, width = luma.shape
         small_width = min(self._settings.width_px, width)
         size = (small_width, max(1, round(height * small_width / width)))
-        small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(_halved(luma, small_width), size, interpolation=cv2.INTER_AREA)
         blurred: Floats = cv2.GaussianBlur(small, (5, 5), 0).astype(np.float32)
         return blurred
 
@@ -177,13 +177,17 @@ class MotionDetector:
     def _moving(self, changed: Mask, activity: Floats, frame: Frame) -> tuple[Boxes, Mask]:
         """Boxes of the regions that are large enough and move now, and a mask of just these."""
         height, width = changed.shape
+        mask = np.zeros_like(changed)
+        pixels = np.flatnonzero(changed)
+        least = self._settings.min_area * height * width
+        if len(pixels) < least:
+            return _no_boxes(), mask
         count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(changed, _JOIN), connectivity=8)
-        owners = np.where(changed > 0, labels, 0)
-        inside = np.bincount(owners.ravel(), minlength=count)
-        active = np.bincount(owners[activity > _ACTIVE_MIN], minlength=count)
-        counts = (inside >= self._settings.min_area * height * width) & (active >= _ACTIVE_SHARE * inside)
-        counts[0] = False
-        mask = (counts[owners] * np.uint8(255)).astype(np.uint8)
+        owners = labels.ravel()[pixels]
+        inside = np.bincount(owners, minlength=count)
+        active = np.bincount(owners[activity.ravel()[pixels] > _ACTIVE_MIN], minlength=count)
+        counts = (inside >= least) & (active >= _ACTIVE_SHARE * inside)
+        mask.ravel()[pixels[counts[owners]]] = 255
         kept = np.flatnonzero(counts)
         if len(kept) == 0:
             return _no_boxes(), mask
@@ -193,6 +197,14 @@ class MotionDetector:
         scale = np.array([frame.width_px / width, frame.height_px / height] * 2, np.float32)
         boxes: Boxes = (np.clip(small, 0, [width, height, width, height]) * scale).astype(np.float32)
         return boxes, mask
+
+
+def _halved(luma: Luma, width_px: int) -> Luma:
+    """The picture at half its size, as often as it stays at least ``width_px`` wide: OpenCV does that ten times as fast as any
+    other factor."""
+    while luma.shape[1] >= 2 * width_px:
+        luma = np.asarray(cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA), np.uint8)
+    return luma
 
 
 def _no_boxes() -> Boxes:

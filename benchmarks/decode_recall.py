@@ -1,0 +1,142 @@
+"""Are the same events found when less is decoded?
+
+Each clip is coded anew in four ways (constant quality, constant bit rate, a GOP of 10 s, strong sensor noise) and goes through
+the pipeline twice: decoding everything, and decoding adaptively (or, with --mode lean, as on a busy machine). An event is found
+again when one of its kind shares time with it; it is late when it begins more than 0.5 s apart. Costs are CPU seconds, detector
+included.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import cv2
+import ffmpeg
+from rich.progress import Progress
+
+from raycctv.clock import NS_PER_S
+from raycctv.config import Camera, Config, Decode, StreamUrl
+from raycctv.detection.backends import open_backend
+from raycctv.pipeline import analyze_file
+from raycctv.types import CameraName, Event, FrameCounts
+
+NAME = CameraName("clip")
+LATE_S = 0.5
+NOISE_LEVELS = 20
+ENCODINGS = ("quality", "bit rate", "GOP 10 s", "noise")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way through one file. Events are (kind, start s, end s)."""
+
+    events: list[tuple[str, float, float]]
+    frames: int
+    decoded: int
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One clip in one encoding: decoding everything against decoding less."""
+
+    clip: str
+    encoding: str
+    events: int
+    found: int
+    late: int
+    extra: int
+    decoded: float
+    cpu: float
+
+
+def encode(clip: Path, encoding: str, folder: Path) -> Path:
+    """The clip as a camera would code it: H.264 without B-frames, a keyframe every 2 s or 10 s."""
+    with av.open(str(clip)) as container:
+        video = container.streams.video[0]
+        rate = float(video.average_rate or 25)
+        bits_per_s = round(clip.stat().st_size * 8 / (float(container.duration or av.time_base) / av.time_base))
+    gop = max(2, round(rate * (10 if encoding == "GOP 10 s" else 2)))
+    options: dict[str, object] = {"crf": 25 if encoding == "noise" else 23}
+    if encoding == "bit rate":
+        options = {"b:v": bits_per_s, "minrate": bits_per_s, "maxrate": bits_per_s, "bufsize": bits_per_s}
+    source = ffmpeg.input(str(clip)).video.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2")
+    if encoding == "noise":
+        source = source.filter("noise", alls=NOISE_LEVELS, allf="t")
+    path = folder / f"{clip.stem}-{encoding.replace(' ', '-')}.mp4"
+    coding = {"vcodec": "libx264", "preset": "veryfast", "pix_fmt": "yuv420p", "bf": 0, "g": gop, "sc_threshold": 0, "r": rate}
+    ffmpeg.output(source, str(path), **coding, **options).run(quiet=True)
+    return path
+
+
+def through(path: Path, mode: str) -> Run:
+    """The events of a file. Source of the limit of one thread: what is compared is work, not its spreading."""
+    cv2.setNumThreads(1)
+    camera = Camera(source=StreamUrl.parse("file:///clip"))
+    config = Config(cameras={NAME: camera}, decode=Decode.model_validate({"mode": mode}))
+    events: dict[str, Event] = {}
+    counts = FrameCounts()
+    with open_backend(config.detection.model, "openvino", threads=1, min_score=config.detection.min_score) as detector:
+        began_s = time.process_time()
+        for report in analyze_file(NAME, path, camera, config, detector, counts=counts):
+            events[report.event.id] = report.event
+        cpu_s = time.process_time() - began_s
+    spans = [(e.kind, e.started_at_ns / NS_PER_S, (e.ended_at_ns or e.started_at_ns) / NS_PER_S) for e in events.values()]
+    return Run(spans, counts.frames, counts.decoded_frames, cpu_s)
+
+
+def compared(clip: Path, encoding: str, mode: str) -> Compared:
+    """Both ways through one clip, one after the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = encode(clip, encoding, Path(folder))
+        whole, less = through(path, "all"), through(path, mode)
+    free = list(less.events)
+    late = found = 0
+    for kind, start_s, end_s in whole.events:
+        same = [other for other in free if other[0] == kind and other[1] <= end_s + LATE_S and other[2] >= start_s - LATE_S]
+        if same:
+            nearest = min(same, key=lambda other: abs(other[1] - start_s))
+            free.remove(nearest)
+            found += 1
+            late += abs(nearest[1] - start_s) > LATE_S
+    share = less.decoded / max(whole.decoded, 1)
+    return Compared(clip.name, encoding, len(whole.events), found, late, len(free), share, less.cpu_s / whole.cpu_s)
+
+
+def run(clips: list[Path], mode: str) -> Iterator[Compared]:
+    jobs = [(clip, encoding) for clip in clips for encoding in ENCODINGS]
+    with ProcessPoolExecutor(2) as pool, Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
+        results = [pool.submit(compared, clip, encoding, mode) for clip, encoding in jobs]
+        yield from (result.result() for result in bar.track(results, description="clips in four encodings"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("clips", nargs="+", type=Path, help="video files with real scenes")
+    parser.add_argument("--mode", choices=["adaptive", "lean"], default="adaptive")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    options = parser.parse_args()
+    results = list(run(options.clips, options.mode))
+    if options.json:
+        print(json.dumps([asdict(result) for result in results]))
+        return
+    print("| clip | encoding | events | found | late | extra | decoded | CPU |\n|---|---|---|---|---|---|---|---|")
+    for one in results:
+        print(
+            f"| {one.clip} | {one.encoding} | {one.events} | {one.found} | {one.late} | {one.extra} | {one.decoded:.2f} "
+            f"| {one.cpu:.2f} |"
+        )
+    events, found = sum(one.events for one in results), sum(one.found for one in results)
+    late, extra = sum(one.late for one in results), sum(one.extra for one in results)
+    print(f"| all | | {events} | {found} ({found / max(events, 1):.1%}) | {late} | {extra} | | |")
+
+
+if __name__ == "__main__":
+    main()
