@@ -119,9 +119,9 @@ class _Gop:
         return _time_s(self.packets[-1]) if self.packets else -math.inf
 
     @property
-    def settled(self) -> bool:
-        """Whether the newest packet says something: a keyframe does not, nor the one after it, which mends the keyframe."""
-        return len(self.packets) > 2
+    def place(self) -> int:
+        """How many packets after the keyframe the newest came."""
+        return len(self.packets) - 1
 
     @property
     def duration_s(self) -> float:
@@ -214,7 +214,7 @@ class AdaptiveDecoder:
         elif self.mode is Mode.SKIMMING:
             if self._skimmed():
                 yield from self._advance()
-        elif self._gop.settled and self._gate.alarmed(packet.size_bytes):
+        elif self._gate.alarmed(packet.size_bytes, self._gop.place):
             self._wake("packets")
             yield from self._advance()
         self._settle(packet)
@@ -327,8 +327,8 @@ class AdaptiveDecoder:
                 self.stats.false_wakes += 1
                 if by == "packets":
                     self._gate.was_wrong()
-        if stance is Stance.QUIET and self._gop.settled and self._gate.calm:
-            self._gate.learn(packet.size_bytes)
+        if stance is Stance.QUIET and self._gate.calm and not packet.is_keyframe:
+            self._gate.learn(packet.size_bytes, self._gop.place)
         self.mode = self._wanted(stance, packet)
 
     def _wanted(self, stance: Stance, packet: Packet) -> Mode:

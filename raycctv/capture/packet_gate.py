@@ -2,13 +2,14 @@
 
 An encoder spends few bytes on a picture that repeats the last one. Where something moves the inter-frame packets grow, a
 little for a long time or much at once. Both are found by a cumulative sum (CUSUM) of how far each size lies above the usual,
-on a logarithmic scale and in units of the camera's own scatter. How much is alarming is learned: alarms over nothing raise
-it, motion that was missed lowers it.
+on a logarithmic scale and in units of the camera's own scatter. What is usual depends on the place in the GOP: an encoder
+mends each keyframe for a while. How much is alarming is learned: alarms over nothing raise it, missed motion lowers it.
 
 Source: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954).
 """
 
 import math
+from dataclasses import dataclass
 
 _LEARN = 0.02
 """Weight of a new size in the baseline: the last 50 quiet packets, 3 s at 15 a second."""
@@ -18,6 +19,9 @@ _KNOWN_AFTER = 30
 
 _SCATTER_MIN = 0.02
 """Least scatter that is believed, in units of log2: sizes of a drawn picture repeat to the byte."""
+
+_PLACE_KNOWN_AFTER = 3
+"""Packets at about the same place in a GOP before they are judged."""
 
 _OUTLIER = 2.0
 """Scatters that a size may lie apart from the usual; beyond, it moves the baseline no further."""
@@ -33,12 +37,23 @@ _ALARM, _ALARM_MIN, _ALARM_MAX = 8.0, 4.0, 64.0
 _RAISE, _LOWER = 1.5, 0.6
 
 
+@dataclass
+class _Usual:
+    """The logarithm of sizes at about one place in the GOP: 1, 2 to 3, 4 to 7, 8 to 15, and so on."""
+
+    mean: float
+    seen: int = 0
+
+
 class PacketGate:
-    """Watches the inter-frame packets of one camera. Pure. Keyframes are not for it."""
+    """Watches the inter-frame packets of one camera. Pure. Keyframes are not for it.
+
+    ``place`` is always how many packets after its keyframe a packet comes, from 1.
+    """
 
     def __init__(self) -> None:
         self._seen = 0
-        self._mean = 0.0
+        self._usual: dict[int, _Usual] = {}
         self._scatter = 0.0
         self._sum = 0.0
         self.alarm_at = _ALARM
@@ -49,21 +64,24 @@ class PacketGate:
         """Whether it has seen enough of a quiet picture."""
         return self._seen >= _KNOWN_AFTER
 
-    def learn(self, size_bytes: int) -> None:
+    def learn(self, size_bytes: int, place: int) -> None:
         """Take a packet of a quiet picture into the baseline."""
         value = math.log2(max(size_bytes, 1))
-        if self._seen == 0:
-            self._mean = value
-        self._seen += 1
-        weight = max(_LEARN, 1.0 / self._seen)
+        usual = self._usual.setdefault(place.bit_length(), _Usual(value))
         outlier = _OUTLIER * max(self._scatter, _SCATTER_MIN) if self.known else math.inf
-        apart = max(-outlier, min(value - self._mean, outlier))
-        self._scatter += weight * (abs(apart) - self._scatter)
-        self._mean += weight * apart
+        apart = max(-outlier, min(value - usual.mean, outlier))
+        self._seen += 1
+        usual.seen += 1
+        usual.mean += max(_LEARN, 1.0 / usual.seen) * apart
+        if usual.seen > 1:
+            self._scatter += max(_LEARN, 1.0 / self._seen) * (abs(apart) - self._scatter)
 
-    def alarmed(self, size_bytes: int) -> bool:
+    def alarmed(self, size_bytes: int, place: int) -> bool:
         """Take in one more packet; whether the last ones are larger than a quiet picture's."""
-        scatters = (math.log2(max(size_bytes, 1)) - self._mean) / max(self._scatter, _SCATTER_MIN)
+        usual = self._usual.get(place.bit_length())
+        if usual is None or usual.seen < _PLACE_KNOWN_AFTER:
+            return False
+        scatters = (math.log2(max(size_bytes, 1)) - usual.mean) / max(self._scatter, _SCATTER_MIN)
         self._sum = max(0.0, self._sum + min(scatters, _STEP_MAX) - _SLACK)
         return self._sum >= self.alarm_at
 

@@ -88,6 +88,7 @@ class MotionDetector:
         self._area: Mask | None = None
         self._area_px = 0
         self._background: _Background | None = None
+        self._made: tuple[Luma, Floats] | None = None
         self.mask: Mask | None = None
         """uint8 (h, w), 255 where the last frame changed, at the small size; None before the second frame."""
 
@@ -126,11 +127,14 @@ class MotionDetector:
         return MotionResult(score, boxes, lighting_change=False)
 
     def _small(self, luma: Luma) -> Floats:
+        if self._made is not None and self._made[0] is luma:
+            return self._made[1]
         height, width = luma.shape
         small_width = min(self._settings.width_px, width)
         size = (small_width, max(1, round(height * small_width / width)))
         small = cv2.resize(_halved(luma, small_width), size, interpolation=cv2.INTER_AREA)
         blurred: Floats = cv2.GaussianBlur(small, (5, 5), 0).astype(np.float32)
+        self._made = luma, blurred
         return blurred
 
     def _begin(self, small: Floats, at_ns: int) -> None:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from raycctv.capture.packet_gate import PacketGate
 
+PLACE = 9
+
 
 def quiet(gate: PacketGate, count: int = 300, usual: int = 2000, seed: int = 1) -> list[bool]:
     """Sizes of a quiet camera: a tenth up and down."""
@@ -15,8 +17,8 @@ def quiet(gate: PacketGate, count: int = 300, usual: int = 2000, seed: int = 1) 
     alarms = []
     for _ in range(count):
         size = round(usual * chosen.uniform(0.9, 1.1))
-        alarms.append(gate.known and gate.alarmed(size))
-        gate.learn(size)
+        alarms.append(gate.known and gate.alarmed(size, PLACE))
+        gate.learn(size, PLACE)
     return alarms
 
 
@@ -36,14 +38,25 @@ def test_gate_notices_growth_the_sooner_the_larger_it_is(growth: float, within: 
     gate = PacketGate()
     quiet(gate)
     sizes = [round(2000 * growth)] * 40
-    assert next(number for number, size in enumerate(sizes, 1) if gate.alarmed(size)) <= within
+    assert next(number for number, size in enumerate(sizes, 1) if gate.alarmed(size, PLACE)) <= within
 
 
 def test_gate_forgives_a_single_burst() -> None:
     gate = PacketGate()
     quiet(gate)
-    assert not gate.alarmed(100_000)
+    assert not gate.alarmed(100_000, PLACE)
     assert not any(quiet(gate, 50, seed=2))
+
+
+def test_gate_knows_that_packets_after_a_keyframe_are_larger() -> None:
+    gate = PacketGate()
+    for number in range(600):
+        place = number % 30
+        size = round(12_000 / (1 + place)) + number % 7
+        assert place == 0 or not gate.alarmed(size, place)
+        if place:
+            gate.learn(size, place)
+    assert any(gate.alarmed(6000, place) for place in range(10, 30))
 
 
 def test_gate_that_cried_wolf_waits_for_more_and_one_that_slept_for_less() -> None:
@@ -60,4 +73,4 @@ def test_gate_never_falls_asleep_for_good(said: list[str]) -> None:
     quiet(gate, 60)
     for word in said:
         getattr(gate, word)()
-    assert any(gate.alarmed(20_000) for _ in range(30))
+    assert any(gate.alarmed(20_000, PLACE) for _ in range(30))
