@@ -1,11 +1,12 @@
 """Decode as little as the scene allows.
 
 Decoding is what costs: a picture that is demuxed but not decoded costs next to nothing. So of a quiet camera only keyframes
-are decoded, and the packets since the keyframe before the last are kept, as coded bytes. Whoever analyses says after each
-frame how things stand (:class:`raycctv.types.Stance`), and of a keyframe whether it tells another story than the last
-(:class:`Attention`). The ways of decoding (:class:`Mode`):
+are decoded, and the packets since the one before are kept, as coded bytes. Whoever analyses says after each frame how things
+stand (:class:`raycctv.types.Stance`), and of a keyframe whether it tells another story than the last (:class:`Attention`). The
+ways of decoding (:class:`Mode`):
 
-- *watching*: keyframes alone. A keyframe that differs, or inter-frame packets that grow (:mod:`.packet_gate`), wake it.
+- *watching*: keyframes alone, and every other one where the gate has proved itself. A keyframe that differs, or inter-frame
+  packets that grow (:mod:`.packet_gate`), wake it.
 - *everything*: after waking, while something happens. The kept packets are decoded first, so that what happened before the
   waking is seen too; such frames are *late*.
 - *skimming*: the first frames of each GOP. Three of them are enough to hold a known object that stands still. While the
@@ -41,6 +42,9 @@ KEPT_BYTES_MAX = 12_000_000
 GOP_MAX_S = 15.0
 """Longest GOP that is watched: what happens between two keyframes is seen at the second at the latest."""
 
+LEFT_OUT_MAX_S = 2.5
+"""Longest GOP whose keyframe may be left out: so something that only keyframes show is found within five seconds."""
+
 SKIM_GOP_MAX_S = 2.5
 """Longest GOP of which the first frames are enough: an object must be seen again before it counts as lost (3 s)."""
 
@@ -58,6 +62,7 @@ _BACKWARD_S = 1.0
 
 _AUDIT_FIRST_S = 8.0
 _AUDITS_KEPT = 10
+_CLEAN = 3
 _MISSES_MAX = 3
 """A gate that misses motion in so many of the last ten audits is not trusted."""
 
@@ -104,9 +109,10 @@ class DecodeStats:
 
 @dataclass
 class _Gop:
-    """The packets since a keyframe."""
+    """The packets since a keyframe; ``looked`` when that has been decoded."""
 
     overflown: bool = False
+    looked: bool = False
     packets: list[Packet] = field(default_factory=list)
     size_bytes: int = 0
 
@@ -167,7 +173,8 @@ class AdaptiveDecoder:
         self._busy = busy
         self._gate = PacketGate()
         self._audits = _Audits(audit_s)
-        self._gop, self._previous = _Gop(), _Gop()
+        self._gop = _Gop()
+        self._before: list[_Gop] = []
         self._gop_s: float | None = None
         self._standing = 0
         self._broken = False
@@ -188,7 +195,7 @@ class AdaptiveDecoder:
     @property
     def reason(self) -> str | None:
         """Why everything is decoded, where that is not because of what is seen."""
-        if self._gop.overflown or self._previous.overflown:
+        if self._gop.overflown or any(gop.overflown for gop in self._before):
             return f"more than {GOP_MAX_S:g} s or {KEPT_BYTES_MAX} bytes from keyframe to keyframe"
         if self._audits.misses >= _MISSES_MAX:
             return f"motion missed in {self._audits.misses} of the last {_AUDITS_KEPT} audits"
@@ -209,6 +216,8 @@ class AdaptiveDecoder:
         yield from self._keep(packet)
         if self.mode is Mode.EVERYTHING:
             yield from self._advance()
+        elif packet.is_keyframe and self._leaves_out():
+            self._broken = True
         elif packet.is_keyframe:
             yield from self._keyframe(packet)
         elif self.mode is Mode.SKIMMING:
@@ -216,7 +225,7 @@ class AdaptiveDecoder:
                 yield from self._advance()
         elif self._gate.alarmed(packet.size_bytes, self._gop.place):
             self._wake("packets")
-            yield from self._advance()
+            yield from self._advance() if self._gop.looked else self._replay()
         self._settle(packet)
 
     def flush(self) -> Iterator[Frame]:
@@ -228,10 +237,12 @@ class AdaptiveDecoder:
     def _keep(self, packet: Packet) -> Iterator[Frame]:
         """Put the packet to its GOP, before the GOP grows too large to be kept."""
         if packet.is_keyframe:
-            self._previous, self._gop = self._gop, _Gop()
-            self._standing = 0
-            if self._previous.packets:
-                self._gop_s = self._previous.duration_s
+            if self._gop.packets:
+                self._gop_s = self._gop.duration_s
+            if self._gop.looked:
+                self._before.clear()
+            self._before.append(self._gop)
+            self._gop, self._standing = _Gop(), 0
         elif self._gop.full:
             if self.mode is not Mode.EVERYTHING:
                 yield from self._advance()
@@ -243,7 +254,12 @@ class AdaptiveDecoder:
 
     def _begin_anew(self) -> None:
         """The camera counts its time anew: nothing before can be compared with what comes."""
-        self._given_s, self._previous, self.mode = -math.inf, _Gop(), Mode.EVERYTHING
+        self._given_s, self._before, self.mode = -math.inf, [], Mode.EVERYTHING
+
+    def _leaves_out(self) -> bool:
+        """Whether this keyframe need not be looked at: every other one is enough where the gate has proved itself."""
+        short = sum(gop.duration_s for gop in self._before) < LEFT_OUT_MAX_S
+        return self.mode is Mode.WATCHING and self._audits.clean and short and len(self._before) == 1
 
     def _keyframe(self, packet: Packet) -> Iterator[Frame]:
         frame = self._look(packet)
@@ -270,6 +286,7 @@ class AdaptiveDecoder:
 
     def _look(self, keyframe: Packet) -> Frame | None:
         """The keyframe's picture, decoded alone."""
+        self._gop.looked = True
         self._decoder.restart()
         frames = list(self._decoder.decode(keyframe))
         self._broken = not frames
@@ -289,15 +306,17 @@ class AdaptiveDecoder:
         if self._broken:
             self._decoder.restart()
             self._standing, self._broken = 0, False
+        self._gop.looked = True
         pending = self._gop.packets[self._standing :]
         self._standing = len(self._gop.packets)
         yield from self._through(pending)
 
     def _replay(self) -> Iterator[Frame]:
-        """Decode the last GOP and what has come of this one."""
+        """Decode all since the keyframe that was looked at last."""
+        self._gop.looked = True
         self._decoder.restart()
         self._standing, self._broken = len(self._gop.packets), False
-        yield from self._through([*self._previous.packets, *self._gop.packets])
+        yield from self._through([packet for gop in (*self._before, self._gop) for packet in gop.packets])
 
     def _through(self, packets: Sequence[Packet]) -> Iterator[Frame]:
         self._stirred = False
@@ -375,6 +394,11 @@ class _Audits:
     @property
     def misses(self) -> int:
         return sum(self._missed)
+
+    @property
+    def clean(self) -> bool:
+        """Whether the last three found nothing."""
+        return len(self._missed) >= _CLEAN and not any(list(self._missed)[-_CLEAN:])
 
     def due(self, now_ns: int) -> bool:
         if self._due_ns is None:

@@ -156,6 +156,26 @@ def test_audit_finds_what_the_gate_has_slept_through(walk: Path, monkeypatch: py
     assert decoder.status()["alarm_at"] < PacketGate().alarm_at
 
 
+@pytest.mark.parametrize("deaf", [False, True])
+def test_gate_that_has_proved_itself_saves_every_other_keyframe_and_no_motion(
+    walk: Path, monkeypatch: pytest.MonkeyPatch, deaf: bool
+) -> None:
+    """Even where the gate then sleeps: the next keyframe that is looked at shows it."""
+    if deaf:
+        monkeypatch.setattr(PacketGate, "alarmed", lambda *_: False)
+    monkeypatch.setattr(adaptive._Audits, "clean", True)
+    looker = Looker()
+    decoder = run(walk, looker)
+    assert decoder.stats.wakes["keyframe"] + decoder.stats.wakes["packets"] >= 1
+    assert between(looker.seen_s, *WALK_S) == round((WALK_S[1] - WALK_S[0]) * FPS)
+    assert [round(at_s) for at_s in looker.seen_s if 4 < at_s < 10.05] == [6, 10]
+
+
+def test_gate_three_clean_audits_prove(walk: Path) -> None:
+    assert run(walk, Looker(moving=(99, 99)), audit_s=2.0)._audits.clean
+    assert not run(walk, Looker(moving=(99, 99)))._audits.clean
+
+
 def test_gate_that_misses_again_and_again_is_trusted_no_more(walk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PacketGate, "alarmed", lambda *_: False)
 
