@@ -10,7 +10,7 @@
     │   ├── WeightsMissing     not installed; names the command that installs them
     │   └── WeightsCorrupt     not what was pinned
     ├── DetectorError          a network that cannot be run: unknown model or backend, wrong input
-    ├── RecordingError         a folder that cannot be written, a recorder that cannot be started
+    ├── RecordingError         a folder that cannot be written, a recorder that cannot be started, a copy that is not whole
     ├── CatalogError           the SQLite catalog
     ├── ServerError            the local RTMP server: port in use, nginx missing or refused its configuration
     └── ClusterError           Ray: no cluster, an actor that did not come up

@@ -4,7 +4,10 @@ import re
 
 MASK = "***"
 
-_URL_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/:@]*):(?P<password>[^\s/]*)@")
+_URL_CREDENTIALS = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/:@]*):(?P<password>[^\s/]*|(?!\d{1,5}/)[^\s]*)@"
+)
+"""A password may hold a slash, as those of object stores do; what follows a colon may also be a port and a path."""
 _SECRET_PARAMETER = re.compile(r"(?P<key>[?&](?:password|passwd|pwd|pass|token|key|secret|auth)=)[^&\s'\"]+", re.IGNORECASE)
 
 

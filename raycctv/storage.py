@@ -18,6 +18,7 @@ from raycctv.config import Config
 from raycctv.errors import RaycctvError
 from raycctv.process import KeptProcess
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
+from raycctv.recording.copier import Copier
 from raycctv.recording.recorder import RUN_DIR, Recorder
 from raycctv.recording.retention import Deletion, Rules, plan, sweep
 from raycctv.recording.schema import DamagedCatalog
@@ -60,6 +61,8 @@ class Storage:
         self._errors: dict[str, str] = {}
         self._filed = 0
         self._deleted = 0
+        copies = config.recording.copy_events
+        self._copier = None if copies is None else Copier(config.recording, copies, clock)
 
     def tick(self) -> None:
         """One look at everything: processes that have ended at every call, all else about once a second.
@@ -91,6 +94,10 @@ class Storage:
         """Recorders and relays by camera, totals of the catalog, and what has last gone wrong."""
         with self._lock:
             disk = shutil.disk_usage(self._recording.root)
+            errors, copied = dict(self._errors), {}
+            if self._copier is not None:
+                copied = {"segments_copied": self._copier.copied, "copies_owed": len(self._copier.owed)}
+                errors |= {"second copy": self._copier.error} if self._copier.error else {}
             return {
                 "pid": os.getpid(),
                 "root": str(self._recording.root),
@@ -100,7 +107,8 @@ class Storage:
                 "segments_deleted": self._deleted,
                 "free_bytes": disk.free,
                 "disk_bytes": disk.total,
-                "errors": dict(self._errors),
+                **copied,
+                "errors": errors,
             }
 
     def close(self, *, keep_recording: bool) -> None:
@@ -113,6 +121,8 @@ class Storage:
                     self._guarded("stopping a relay", relayed.stop)
             for name, recorder in self._recorders.items():
                 self._guarded(f"segments of {name}", partial(self._file, recorder))
+            if self._copier is not None:
+                self._copier.close()
             self._catalog.close()
 
     def _mend_catalog(self) -> None:
@@ -148,6 +158,10 @@ class Storage:
     def _sweep(self) -> None:
         root = self._recording.root
         deletions = planned_now(self._catalog, self._config, self._ages.now_ns())
+        owed = frozenset() if self._copier is None else self._copier.owed
+        for deletion in deletions:
+            if deletion.segment.path in owed:
+                log.warning("%s goes without a second copy: %s", deletion.segment.path, deletion.reason)
         sweep(self._catalog, root, deletions)
         self._deleted += len(deletions)
 

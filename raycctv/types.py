@@ -249,6 +249,21 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A second copy of a segment, which was read back and found whole.
+
+    Attributes:
+        path: of the segment, and of its copy below the target.
+        sha256: of its bytes, in hexadecimal digits.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str
+    copied_at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of one camera's time, [from_ns, to_ns).
 

@@ -1,13 +1,16 @@
 """One machine's disk side, with real recorders and relays."""
 
+import hashlib
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import NS, T0_NS, fill, segment, until
+from stores import HangingStore
+from support import NS, T0_NS, event, fill, segment, until
 
 from raycctv.clock import ManualClock, SystemClock
 from raycctv.config import Camera, Config, Recording, Retention, StreamUrl
@@ -183,6 +186,63 @@ def test_clock_that_is_stepped_forward_deletes_nothing_before_an_hour_has_passed
     clock.step(3600)
     assert look_for(300)
     assert not look_for(600)  # 35 minutes old in truth
+    storage.close(keep_recording=False)
+
+
+def record_event(root: Path) -> None:
+    """An object that is before the camera now, and stays."""
+    with Catalog(root / CATALOG_NAME) as catalog:
+        seen = replace(event(camera="storage-cam"), started_at_ns=SystemClock().now_ns())
+        catalog.put_event(seen)
+
+
+@pytest.mark.logs_errors
+def test_event_footage_is_copied_once_the_store_is_there(camera: SimulatedCamera, open_storage: Open, tmp_path: Path) -> None:
+    root, second = tmp_path / "footage", tmp_path / "second"
+    storage = open_storage("storage-cam", copy_events={"to": second, "pre_roll": 0})
+    until(lambda: storage.status()["segments_filed"] >= 2, 20, storage.tick)
+    record_event(root)
+    until(lambda: storage.status()["segments_filed"] >= 4, 20, storage.tick)
+    until(lambda: "there is no such folder" in storage.status()["errors"].get("second copy", ""), 20, storage.tick)
+    assert (storage.status()["segments_copied"], storage.status()["copies_owed"] > 0) == (0, True)
+    second.mkdir()
+    until(lambda: storage.status()["segments_copied"] >= 2, 20, storage.tick)
+    until(lambda: storage.status()["errors"] == {}, 10, storage.tick)
+    storage.close(keep_recording=False)
+    with Catalog(root / CATALOG_NAME, read_only=True) as catalog:
+        first, *_ = segments = catalog.segments()
+        copies = {copy.path: copy for copy in catalog.copies()}
+    assert first.path not in copies  # before the event
+    assert {path.relative_to(second).as_posix() for path in second.rglob("*.mp4")} == copies.keys()
+    assert copies.keys() < {segment.path for segment in segments}
+    for path, copy in copies.items():
+        data = (second / path).read_bytes()
+        assert data == (root / path).read_bytes()
+        assert (copy.size_bytes, copy.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+@pytest.fixture
+def hanging_store() -> Iterator[str]:
+    yield f"{HangingStore.opened().protocol}://store/footage"
+    HangingStore.released.set()
+
+
+def test_store_that_hangs_delays_neither_filing_nor_rotation_nor_the_end(
+    camera: SimulatedCamera,
+    clip: Path,
+    open_storage: Open,
+    hanging_store: str,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    room_for_three = Retention.model_validate({"max_size": clip.stat().st_size * 2, "min_free": "1B"})
+    storage = open_storage("storage-cam", copy_events={"to": hanging_store}, keep=room_for_three)
+    record_event(tmp_path / "footage")
+    until(lambda: storage.status()["copies_owed"] > 0, 30, storage.tick)
+    until(lambda: "goes without a second copy" in caplog.text, 40, storage.tick)
+    filed = storage.status()["segments_filed"]
+    until(lambda: storage.status()["segments_filed"] > filed, 20, storage.tick)
+    assert storage.status()["segments_copied"] == 0
     storage.close(keep_recording=False)
 
 

@@ -13,6 +13,7 @@ from raycctv.config.schema import (
     ObjectRule,
     Recording,
     Retention,
+    SecondCopy,
 )
 from raycctv.config.units import FreeSpace, StreamUrl
 
@@ -29,6 +30,7 @@ __all__ = [
     "ObjectRule",
     "Recording",
     "Retention",
+    "SecondCopy",
     "StreamUrl",
     "digest",
     "load",

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -35,7 +35,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     config = parse(text, str(path), os.environ if environment is None else environment)
-    return _anchored(config, path.resolve().parent)
+    return _validated(_anchored(config, path.resolve().parent), str(path))
 
 
 def parse(text: str, name: str = "configuration", environment: Mapping[str, str] | None = None) -> Config:
@@ -52,11 +52,7 @@ def parse(text: str, name: str = "configuration", environment: Mapping[str, str]
         raise ConfigError(f"{where}: {error.problem or 'this is no YAML'}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{name}: is empty or no mapping; it needs at least: cameras: {{NAME: {{source: URL}}}}")
-    document = _expanded(document, name, (), {} if environment is None else environment)
-    try:
-        return Config.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError("; ".join(f"{name}: {_explain(detail)}" for detail in error.errors())) from None
+    return _validated(_expanded(document, name, (), {} if environment is None else environment), name)
 
 
 def digest(section: BaseModel) -> str:
@@ -102,6 +98,13 @@ def _expanded(value: Any, name: str, place: tuple[str, ...], environment: Mappin
     return _VARIABLE.sub(variable, value)
 
 
+def _validated(document: Any, name: str) -> Config:
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError("; ".join(f"{name}: {_explain(detail)}" for detail in error.errors())) from None
+
+
 def _explain(detail: ErrorDetails) -> str:
     """One error of pydantic's in a line: the key, what is wrong, what would be right. Never the value of a secret."""
     place = ".".join(str(part) for part in detail["loc"] if part != "[key]")
@@ -125,7 +128,7 @@ def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> Iterator[str
     field = model.model_fields[str(loc[0])]
     inner = _model_in(field.annotation)
     if inner is not None:
-        step = 1 if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) else 2
+        step = 2 if get_origin(field.annotation) is dict else 1  # a name stands between
         yield from _keys_at(inner, loc[step:])
 
 
@@ -135,7 +138,10 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for found in map(_model_in, get_args(annotation)) if found), None)
 
 
-def _anchored(config: Config, folder: Path) -> Config:
-    recording = config.recording.model_copy(update={"root": folder / config.recording.root})
-    logs = config.logs.model_copy(update={"dir": folder / config.logs.dir})
-    return config.model_copy(update={"recording": recording, "logs": logs})
+def _anchored(config: Config, folder: Path) -> dict[str, Any]:
+    """The document of ``config`` with its relative folders in ``folder``."""
+    recording = {**dict(config.recording), "root": folder / config.recording.root}
+    copies = config.recording.copy_events
+    if copies is not None and "://" not in copies.to:
+        recording["copy_events"] = copies.model_copy(update={"to": str(folder / copies.to)})
+    return {**dict(config), "recording": recording, "logs": {**dict(config.logs), "dir": folder / config.logs.dir}}

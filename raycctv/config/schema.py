@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from raycctv.config.units import DurationS, FreeSpace, SizeBytes, StreamUrl
+from raycctv.config.units import DurationS, FreeSpace, SizeBytes, Store, StreamUrl
 from raycctv.types import CameraName
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -161,6 +161,22 @@ class Events(Section):
     snapshots: bool = Field(True, description="whether a JPEG of the best view is kept")
 
 
+class SecondCopy(Section):
+    """Where the footage of object events is copied to."""
+
+    to: Store = Field(description="a folder that exists, or a URL of fsspec's: s3://bucket/folder, sftp://host/folder")
+    pre_roll: DurationS = Field(10.0, ge=0, description="footage before an event that belongs to it")
+    post_roll: DurationS = Field(20.0, ge=0, description="footage after an event that belongs to it")
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, where it is one on this machine."""
+        scheme, separator, path = self.to.rpartition("://")
+        if not separator:
+            return Path(self.to)
+        return Path(path) if scheme in ("file", "local") else None
+
+
 class Recording(Section):
     """Footage on disk."""
 
@@ -169,6 +185,16 @@ class Recording(Section):
     sweep_s: DurationS = Field(30.0, gt=0, description="time between two looks at what must go")
     start_batch: int = Field(4, ge=1, description="recorders started together")
     keep: Retention = Retention()
+    copy_events: SecondCopy | None = Field(None, description="second copy of the footage of object events; none means no copy")
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Recording":
+        folder = None if self.copy_events is None else self.copy_events.folder
+        if folder is not None and folder.resolve().is_relative_to(self.root.resolve()):
+            raise ValueError(
+                f"copy_events.to: {folder} lies in root ({self.root}); write a folder elsewhere, best on another disk"
+            )
+        return self
 
 
 class Logs(Section):

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -45,6 +46,33 @@ def parse_size_bytes(value: object) -> int:
     return round(float(match[1]) * _BYTES[match[2].upper()])
 
 
+def parse_store(value: object) -> str:
+    """A folder, or a URL that fsspec knows and this machine has the package for.
+
+    Raises:
+        ValueError: it holds a password, or nothing here can write to it.
+    """
+    from fsspec.core import split_protocol
+    from fsspec.registry import get_filesystem_class
+
+    to = str(value)
+    if not isinstance(value, str | Path):
+        raise ValueError(f"{to!r} is neither a folder nor a URL")
+    if redact(to) != to:
+        raise ValueError(
+            f"{redact(to)!r} holds a password; leave it to the store's own environment variables or configuration files"
+        )
+    protocol, path = split_protocol(to)
+    if not path:
+        raise ValueError(f"{to!r} names no folder; write one like /mnt/second/footage or s3://bucket/footage")
+    try:
+        get_filesystem_class(protocol or "file")
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"{to!r} cannot be written to: {error}; write a folder, or a URL like s3://bucket/footage") from None
+    return to
+
+
+Store = Annotated[str, BeforeValidator(parse_store)]
 DurationS = Annotated[float, BeforeValidator(parse_duration_s)]
 SizeBytes = Annotated[int, BeforeValidator(parse_size_bytes)]
 

@@ -1,5 +1,6 @@
 """Footage on disk: :mod:`.layout` says where, :mod:`.command` and :mod:`.recorder` write it, :mod:`.filing` and :mod:`.probe`
-take it in, :mod:`.catalog` (tables in :mod:`.schema`) knows what there is, :mod:`.retention` decides what goes.
+take it in, :mod:`.catalog` (tables in :mod:`.schema`) knows what there is, :mod:`.retention` decides what goes, :mod:`.copy`
+and :mod:`.copier` make second copies.
 
 Life of a segment, and what may be relied on at each step:
 

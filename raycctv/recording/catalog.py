@@ -18,16 +18,22 @@ from raycctv.recording.filing import described
 from raycctv.recording.layout import CATALOG_NAME, filed_files, remove_file
 from raycctv.recording.probe import Unplayable
 from raycctv.recording.schema import DamagedCatalog, open_database, open_existing, put_aside, translated
-from raycctv.types import CameraName, Event, Segment, Span
+from raycctv.types import CameraName, Copy, Event, Segment, Span
 
 __all__ = ["CATALOG_NAME", "Catalog", "Reconciled"]
 
 log = logging.getLogger(__name__)
 
+_NEVER_NS = 1 << 61
+"""After every instant; SQLite's integers have room for twice that."""
+
 _BATCH = 500
 """Rows of one transaction: few enough to lose little time when one fails."""
 
-_SEGMENT_COLUMNS = "camera, path, started_at_ns, ended_at_ns - started_at_ns, size_bytes, codec, width_px, height_px"
+_SEGMENT_COLUMNS = (
+    "segments.camera, segments.path, segments.started_at_ns, segments.ended_at_ns - segments.started_at_ns,"
+    " size_bytes, codec, width_px, height_px"
+)
 _EVENT_COLUMNS = "id, camera, kind, started_at_ns, ended_at_ns, labels, zones, box, score, model, snapshot, why"
 
 _PUT_SEGMENT = """
@@ -43,6 +49,17 @@ ON CONFLICT (id) DO UPDATE SET
     kind = excluded.kind, ended_at_ns = excluded.ended_at_ns, labels = excluded.labels, zones = excluded.zones,
     box = excluded.box, score = excluded.score, snapshot = coalesce(excluded.snapshot, snapshot), why = excluded.why
 WHERE events.ended_at_ns IS NULL OR excluded.ended_at_ns > events.ended_at_ns"""  # noqa: S608 - no value in it
+
+
+_DUE_COPIES = f"""
+SELECT DISTINCT {_SEGMENT_COLUMNS}
+FROM events CROSS JOIN segments ON segments.camera = events.camera
+WHERE events.kind <> 'motion' AND (events.ended_at_ns IS NULL OR events.ended_at_ns >= ?)
+    AND segments.ended_at_ns > events.started_at_ns - ?
+    AND segments.started_at_ns <= coalesce(events.ended_at_ns, {_NEVER_NS}) + ?
+    AND segments.ended_at_ns <= coalesce(events.ended_at_ns, {_NEVER_NS}) + ?
+    AND segments.state = 'closed' AND NOT EXISTS (SELECT 1 FROM copies WHERE copies.path = segments.path)
+ORDER BY segments.ended_at_ns, segments.path"""  # noqa: S608 - no value in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +189,26 @@ class Catalog:
         """Filed segments that show the event, oldest first; that of its last minute follows when it is closed."""
         to_ns = None if event.ended_at_ns is None else event.ended_at_ns + 1
         return self.segments(event.camera, event.started_at_ns, to_ns)
+
+    def due_copies(self, pre_roll_ns: int, post_roll_ns: int, since_ns: int = 0) -> list[Segment]:
+        """Segments without a second copy that share time with an object's event and its rolls, oldest first.
+
+        Args:
+            since_ns: look only at events that go on or ended then or later.
+        """
+        values = [since_ns, pre_roll_ns, post_roll_ns, post_roll_ns + self._longest_ns()]
+        return [Segment(*row) for row in self._read(_DUE_COPIES, values)]
+
+    def add_copy(self, copy: Copy) -> None:
+        """Note a second copy; nothing where its segment has been deleted meanwhile."""
+        row = (copy.path, copy.size_bytes, copy.sha256, copy.copied_at_ns, copy.path)
+        self._write(
+            "INSERT OR REPLACE INTO copies SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM segments WHERE path = ?)", [row]
+        )
+
+    def copies(self) -> list[Copy]:
+        """Second copies of segments that are still here, oldest first."""
+        return [Copy(*row) for row in self._read("SELECT * FROM copies ORDER BY copied_at_ns, path")]
 
     def protect(self, span: Span) -> None:
         """Keep the footage that shares time with ``span`` until :meth:`release`. Idempotent."""

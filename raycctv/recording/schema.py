@@ -2,7 +2,8 @@
 
 ``state`` of a segment is ``closed``, or ``deleting`` from the decision to delete it until its file is gone. ``ended_at_ns``
 of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are JSON. ``protected`` holds spans that somebody
-has asked to keep; no rule deletes what shares time with one.
+has asked to keep; no rule deletes what shares time with one. ``copies`` says of which segments there is a second copy; a row
+goes with that of its segment.
 
 A new version is a step in ``_STEPS``. Every catalog takes the steps that it has not taken yet, each in a transaction.
 """
@@ -62,7 +63,20 @@ CREATE TABLE protected (
 ) STRICT, WITHOUT ROWID;
 """
 
-_STEPS = (_FIRST, _SECOND)
+_THIRD = """
+CREATE TABLE copies (
+    path TEXT PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    copied_at_ns INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER copies_go_with_segments AFTER DELETE ON segments BEGIN
+    DELETE FROM copies WHERE path = old.path;
+END;
+CREATE INDEX events_by_end ON events (ended_at_ns);
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD)
 VERSION = len(_STEPS)
 
 _BUSY_S = 10.0

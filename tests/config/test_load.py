@@ -48,6 +48,18 @@ def test_load_puts_relative_folders_beside_the_file(tmp_path: Path) -> None:
     assert config.logs.dir == Path("/var/log/raycctv")
 
 
+def test_load_puts_the_second_copy_beside_the_file_and_leaves_urls(tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    for to, expected in (("second", f"{tmp_path}/second"), ("/mnt/b", "/mnt/b"), ("memory://bucket/a", "memory://bucket/a")):
+        file.write_text(CAMERA + f"recording: {{copy_events: {{to: '{to}', pre_roll: 1m}}}}\n")
+        copies = load(file).recording.copy_events
+        assert copies is not None
+        assert (copies.to, copies.pre_roll, copies.post_roll) == (expected, 60, 20)
+    file.write_text(CAMERA + "recording: {root: footage, copy_events: {to: footage/second}}\n")
+    with pytest.raises(ConfigError, match=rf"{file}: recording: copy_events\.to: .*second lies in root"):
+        load(file)
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
@@ -73,6 +85,16 @@ def test_load_puts_relative_folders_beside_the_file(tmp_path: Path) -> None:
         (CAMERA + "recording: {keep: {motion: 7 parsecs}}", ["recording.keep.motion", "is no duration", "12h"]),
         (CAMERA + "recording: {keep: {max_size: big}}", ["recording.keep.max_size", "is no size", "500GB"]),
         (CAMERA + "recording: {keep: {min_free: 100%}}", ["recording.keep.min_free", "below 100%"]),
+        (CAMERA + "recording: {copy_events: {too: x}}", ["recording.copy_events.too", "did you mean 'to'"]),
+        (CAMERA + "recording: {copy_events: {to: [x]}}", ["recording.copy_events.to", "is neither a folder nor a URL"]),
+        (CAMERA + "recording: {copy_events: {to: ''}}", ["recording.copy_events.to", "names no folder"]),
+        (CAMERA + "recording: {copy_events: {to: 'gold://b'}}", ["copy_events.to", "Protocol not known: gold", "s3://bucket"]),
+        (CAMERA + "recording: {copy_events: {to: 's3://AK:a/b+c@b/x'}}", ["copy_events.to", "'s3://AK:***@b/x' holds a pass"]),
+        (CAMERA + "recording: {copy_events: {to: /a, pre_roll: -1}}", ["recording.copy_events.pre_roll", "greater than or"]),
+        (
+            CAMERA + "recording: {root: /a/b, copy_events: {to: 'file:///a/b/c'}}",
+            ["recording", "copy_events.to", "lies in root"],
+        ),
         ("cameras: {}", ["cameras", "at least 1"]),
         ("", ["empty", "cameras"]),
         ("- a\n", ["no mapping"]),

@@ -11,7 +11,7 @@ from support import NS, T0_NS, event, segment
 from raycctv.errors import CatalogError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog, Reconciled
 from raycctv.recording.layout import filed_path
-from raycctv.types import CameraName, Span
+from raycctv.types import CameraName, Copy, Span
 
 GATE = CameraName("gate")
 
@@ -123,23 +123,38 @@ def test_catalog_of_another_version_is_refused_and_left_alone(tmp_path: Path) ->
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(CatalogError, match="is of version 99, this raycctv knows 2"):
+    with pytest.raises(CatalogError, match="is of version 99, this raycctv knows 3"):
         Catalog(path)
     assert path.exists()
 
 
-def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) -> None:
+BACK_TO = {
+    2: "DROP TRIGGER copies_go_with_segments; DROP TABLE copies; DROP INDEX events_by_end; PRAGMA user_version = 2;",
+    1: "DROP TABLE protected; DROP INDEX segments_by_length; PRAGMA user_version = 1;",
+}
+"""What takes a catalog back to that version from the one after it."""
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path, version: int) -> None:
     path = tmp_path / CATALOG_NAME
+    span = Span(GATE, T0_NS, T0_NS + NS)
     with Catalog(path) as catalog:
         catalog.add_segment(segment())
         catalog.put_event(event())
-    with sqlite3.connect(path) as connection:  # as the first version wrote it
-        connection.executescript("DROP TABLE protected; DROP INDEX segments_by_length; PRAGMA user_version = 1;")
+        catalog.protect(span)
+    with sqlite3.connect(path) as connection:
+        for older in range(2, version - 1, -1):
+            connection.executescript(BACK_TO[older])
     connection.close()
-    with pytest.raises(CatalogError, match="is of version 1, this raycctv knows 2; `raycctv up` brings it up to date"):
+    with pytest.raises(CatalogError, match=f"is of version {version}, this raycctv knows 3; `raycctv up` brings it up to date"):
         Catalog(path, read_only=True)
     with Catalog(path) as catalog:
-        assert (catalog.segments(), catalog.events(), catalog.protected()) == ([segment()], [event()], [])
+        assert (catalog.segments(), catalog.events()) == ([segment()], [event()])
+        assert catalog.protected() == ([span] if version > 1 else [])
+        assert catalog.due_copies(0, 0) == [segment()]
+        catalog.add_copy(Copy(segment().path, 1000, "ab", T0_NS))
+        assert catalog.due_copies(0, 0) == []
     Catalog(path, read_only=True).close()
 
 
