@@ -12,7 +12,7 @@ from actors import cluster, names
 from raycctv.clock import NS_PER_S, SystemClock
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
-from raycctv.types import CameraName, Event, Segment
+from raycctv.types import CAMERA_OFFLINE, CameraName, Event, Segment
 from raycctv.usage import UsageMeter, increase, pss_bytes, slope_per_min
 
 _STATUS_EVERY_S = 5.0
@@ -74,7 +74,7 @@ class Observer:
         self._pss_bytes: dict[str, int] = {}
         self._ask()
         sampled = cluster.sample(self._readers)
-        self._began_ns = self._clock.now_ns()
+        self._began_ns = self._ended_ns = self._clock.now_ns()
         self._tallies = {
             camera: _Tally(*simulated.account, self._counted(camera), sampled.get(camera, {}).get("dropped", {}))
             for camera, simulated in cameras.items()
@@ -104,6 +104,7 @@ class Observer:
     def weigh(self) -> None:
         """Memory with each shared page counted once: too slow to do often."""
         self._pss_bytes = pss_bytes(self._parts())
+        self._ended_ns = self._clock.now_ns()
 
     def settle(self) -> None:
         """Wait until every reader has seen its stream end, so that its frames and events are complete.
@@ -119,7 +120,7 @@ class Observer:
     def summary(self, segments: Sequence[Segment], events: Iterable[Event]) -> dict[str, Any]:
         """Fields of ``demo --json``."""
         usage = self._last.since(self._first)
-        counted = [event for event in events if event.started_at_ns >= self._began_ns]
+        counted = [event for event in events if self._counts(event)]
         at_s = [sample.at_s for sample in self._samples]
         rss = {part: [sample.rss_bytes.get(part, 0) for sample in self._samples] for part in usage.rss_bytes}
         return {
@@ -132,6 +133,11 @@ class Observer:
             "events": dict(Counter(event.kind for event in counted)),
             "samples": [asdict(sample) for sample in self._samples],
         }
+
+    def _counts(self, event: Event) -> bool:
+        """A camera is also away once it was stopped; its last packet may come just before that."""
+        stopped = event.kind == CAMERA_OFFLINE and event.started_at_ns >= self._ended_ns - NS_PER_S
+        return event.started_at_ns >= self._began_ns and not stopped
 
     def _camera(self, camera: CameraName, segments: Iterable[Segment], events: Iterable[Event]) -> dict[str, Any]:
         tally = self._tallies[camera]

@@ -74,6 +74,7 @@ class Reader:
                 return
             except Exception:  # a fault of ours must not blind a camera for ever
                 log.exception("%s: reading failed; it starts anew in %g s", self._name, _PAUSE_S)
+                self._reader.stop()
                 self._failures += 1
                 self._stopped.wait(_PAUSE_S)
                 self._reader = self._new_reader()

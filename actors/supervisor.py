@@ -125,7 +125,7 @@ class Supervisor:
         if name == names.SINK:
             self._create("sink", name, config, its_digest)
         elif name == names.STORAGE:
-            self._create("storage", name, config, its_digest)
+            self._create("storage", name, config, self._handle(names.SINK), its_digest)
         elif camera is None:
             self._create("detector", name, config.detection, its_digest)
         else:

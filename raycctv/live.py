@@ -25,6 +25,7 @@ from raycctv.capture.timeline import FileTimeline, LiveTimeline
 from raycctv.clock import NS_PER_S, Clock
 from raycctv.config import Camera, Config
 from raycctv.errors import StreamEnded, StreamError
+from raycctv.health import Presence
 from raycctv.load import CpuLoad
 from raycctv.pipeline import Analysis, Ask, Report
 from raycctv.types import CameraName, Detections, Frame, Packet
@@ -113,6 +114,7 @@ class LiveReader:
         self._emit = emit
         self._load = CpuLoad(name, config.decode.busy, clock)
         self._stop = threading.Event()
+        self._presence = Presence(name, clock, lambda event: self._tell(Report(event, None)))
         self._window: Window[_InFlight] = Window(config.detection.in_flight)
         self._analysis: Analysis | None = None
         self._decoder: AdaptiveDecoder | Decoder | None = None
@@ -121,14 +123,17 @@ class LiveReader:
     def stop(self) -> None:
         """Ends :meth:`run` after the next packet, or when the connection times out."""
         self._stop.set()
+        self._presence.close()
 
     def run(self) -> None:
         """Read until stopped; a file until its end. Never raises for what a stream or a detector does."""
         if self._camera.analysed.is_file:
             self._run_file()
             return
+        self._presence.lost("no connection yet")
         for item in live_packets(self._name, self._camera.analysed, self._clock, self._stop):
             if isinstance(item, Packet):
+                self._presence.seen(item.received_at_ns)
                 self._packet(item)
             elif isinstance(item, Opened):
                 self._opened(item, LiveTimeline(self._clock))
@@ -170,6 +175,7 @@ class LiveReader:
         level = logging.WARNING if self.stats.state == "streaming" or str(lost.error) != self.stats.error else logging.DEBUG
         log.log(level, "%s; again in %.2g s", lost.error, lost.retry_in_s)
         self.stats.error = str(lost.error)
+        self._presence.lost(str(lost.error))
         self._close("offline" if isinstance(lost.error, StreamEnded) or self.stats.connections else "connecting")
 
     def _packet(self, packet: Packet) -> None:
@@ -273,11 +279,14 @@ class LiveReader:
 
     def _publish(self) -> None:
         assert self._analysis is not None
-        begun = self.stats.events
         for report in self._analysis.reports():
-            if report.event.ended_at_ns is None:
-                begun[report.event.kind] = begun.get(report.event.kind, 0) + 1
-            self._emit(report)
+            self._tell(report)
+
+    def _tell(self, report: Report) -> None:
+        begun = self.stats.events
+        if report.event.ended_at_ns is None:
+            begun[report.event.kind] = begun.get(report.event.kind, 0) + 1
+        self._emit(report)
 
     def _close(self, state: str) -> None:
         """The connection is gone, and with it everything that was under way."""

@@ -4,6 +4,7 @@
 on, and the next one adopts them.
 """
 
+import errno
 import logging
 import os
 import shutil
@@ -13,19 +14,24 @@ from functools import partial
 from typing import Any
 
 from raycctv.capture.relay import relay
-from raycctv.clock import CautiousClock, Clock
+from raycctv.clock import NS_PER_S, CautiousClock, Clock
 from raycctv.config import Config
 from raycctv.errors import RaycctvError
+from raycctv.health import StorageHealth
 from raycctv.process import KeptProcess
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.copier import Copier
+from raycctv.recording.coverage import coverage
 from raycctv.recording.recorder import RUN_DIR, Recorder
 from raycctv.recording.retention import Deletion, Rules, plan, sweep
 from raycctv.recording.schema import DamagedCatalog
-from raycctv.types import CameraName
+from raycctv.types import CameraName, Event, Span
 
 log = logging.getLogger(__name__)
 
+
+_DAY_NS = 86400 * NS_PER_S
+_COVERAGE_S = 60.0
 
 _LOOK_S = 1.0
 """Time between two looks at files and disk. Processes are looked at more often: a recorder that starts a quarter of a second
@@ -35,12 +41,19 @@ after its camera has dropped is there when it returns."""
 class Storage:
     """Call :meth:`tick` about four times a second.
 
+    Args:
+        emit: takes each state of an event about footage or disk.
+
+    Attributes:
+        coverage: share of the last 24 hours in which a camera was sending and was recorded, by camera; None before its
+            first footage. Measured about once a minute.
+
     Raises:
         RecordingError: the recording folder cannot be written.
         CatalogError: the catalog cannot be used.
     """
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(self, config: Config, clock: Clock, emit: Callable[[Event], None] = lambda _: None) -> None:
         self._config = config
         self._recording = config.recording
         self._clock = clock
@@ -57,7 +70,11 @@ class Storage:
         }
         self._catalog = Catalog(root / CATALOG_NAME)
         self._catalog.reconcile(root)
+        self._health = StorageHealth(self._catalog, self._recorders, clock, emit)
         self._look_due_s = self._sweep_due_s = self._floor_due_s = clock.monotonic_s()
+        self.coverage: dict[CameraName, float | None] = dict.fromkeys(self._recorders)
+        self._coverage_due_s = dict.fromkeys(self._recorders, clock.monotonic_s())
+        self._exhausted = self._no_space = False
         self._errors: dict[str, str] = {}
         self._filed = 0
         self._deleted = 0
@@ -76,7 +93,10 @@ class Storage:
                 self._guarded("catalog", self._mend_catalog)
                 for name, recorder in self._recorders.items():
                     self._guarded(f"segments of {name}", partial(self._file, recorder))
+                self._guarded("coverage", partial(self._measure, now_s))  # what is written now follows what was filed
+                for name, recorder in self._recorders.items():
                     self._guarded(f"recorder of {name}", recorder.watch)
+                self._guarded("footage events", self._health.look_at_footage)
                 self._rotate(now_s)
             for name, relayed in self._relays.items():
                 self._guarded(f"relay of {name}", relayed.check)
@@ -101,7 +121,7 @@ class Storage:
             return {
                 "pid": os.getpid(),
                 "root": str(self._recording.root),
-                "recorders": {name: _recorder_status(recorder) for name, recorder in self._recorders.items()},
+                "recorders": {name: self._recorder_status(name) for name in self._recorders},
                 "relays": {name: _process_status(relayed) for name, relayed in self._relays.items()},
                 "segments_filed": self._filed,
                 "segments_deleted": self._deleted,
@@ -119,6 +139,7 @@ class Storage:
                     self._guarded("stopping a recorder", recorder.stop)
                 for relayed in self._relays.values():
                     self._guarded("stopping a relay", relayed.stop)
+                self._health.close()
             for name, recorder in self._recorders.items():
                 self._guarded(f"segments of {name}", partial(self._file, recorder))
             if self._copier is not None:
@@ -134,6 +155,24 @@ class Storage:
         if self._catalog.renewed:
             self._catalog.reconcile(self._recording.root)
 
+    def _recorder_status(self, name: CameraName) -> dict[str, Any]:
+        recorder = self._recorders[name]
+        return {
+            "pid": recorder.pid,
+            "starts": recorder.starts,
+            "recording": recorder.recording,
+            "coverage_24h": self.coverage[name],
+            "last_error": recorder.last_error,
+        }
+
+    def _measure(self, now_s: float) -> None:
+        """The coverage of the camera that is due first; of one only, so that many do not hold up a look."""
+        name = min(self._coverage_due_s, key=self._coverage_due_s.__getitem__, default=None)
+        if name is not None and now_s >= self._coverage_due_s[name]:
+            share = coverage_now(self._catalog, self._recorders[name], self._clock.now_ns())
+            self.coverage[name] = share
+            self._coverage_due_s[name] = now_s if share is None else now_s + _COVERAGE_S
+
     def _file(self, recorder: Recorder) -> None:
         for segment in recorder.collect():
             self._catalog.add_segment(segment)
@@ -141,19 +180,32 @@ class Storage:
 
     def _rotate(self, now_s: float) -> None:
         """Sweep when it is due, and at once when the disk is too full; not again and again when that frees nothing."""
-        full = now_s >= self._floor_due_s and self._below_floor()
-        if not full and now_s < self._sweep_due_s:
-            return
-        self._sweep_due_s = now_s + self._recording.sweep_s
-        before = self._deleted
-        self._guarded("rotation", self._sweep)
-        if full and self._deleted == before:
-            self._floor_due_s = self._sweep_due_s
+        low = self._below_floor()
+        full = low and now_s >= self._floor_due_s
+        if full or now_s >= self._sweep_due_s:
+            self._sweep_due_s = now_s + self._recording.sweep_s
+            before = self._deleted
+            self._guarded("rotation", self._sweep)
+            self._exhausted = low and self._deleted == before
+            if self._exhausted:
+                self._floor_due_s = self._sweep_due_s
+        if self._no_space or (low and self._exhausted):
+            self._health.disk_is_low(self._low())
+        elif not low:
+            self._exhausted = False
+            self._health.disk_is_well()
+        self._no_space = False
 
     def _below_floor(self) -> bool:
         """Whether the disk is fuller than it may be: asked at every look, since a disk can fill in seconds."""
         disk = shutil.disk_usage(self._recording.root)
         return disk.free < self._recording.keep.min_free.of(disk.total)
+
+    def _low(self) -> str:
+        disk = shutil.disk_usage(self._recording.root)
+        floor_bytes = self._recording.keep.min_free.of(disk.total)
+        what = "the disk takes no more" if self._no_space else "rotation finds no more to delete"
+        return f"{disk.free} bytes free, min_free is {floor_bytes}; {what}"
 
     def _sweep(self) -> None:
         root = self._recording.root
@@ -170,9 +222,25 @@ class Storage:
             action()
             self._errors.pop(what, None)
         except RaycctvError as error:
+            self._no_space |= _is_full(error)
             if self._errors.get(what) != str(error):
                 log.error("%s: %s", what, error)
             self._errors[what] = str(error)
+
+
+def coverage_now(catalog: Catalog, recorder: Recorder, now_ns: int) -> float | None:
+    """Of the last 24 hours, or since the camera's first footage, what is being written included; None without any."""
+    from_ns = now_ns - _DAY_NS
+    recorded = catalog.recorded(recorder.camera, from_ns)
+    if recorder.footage is not None and recorder.writing_since_ns is not None:
+        recorded.append((recorder.writing_since_ns, recorder.footage.at_ns))
+    earlier, _ = catalog.around(Span(recorder.camera, from_ns, now_ns))
+    if not recorded and earlier is None:
+        return None
+    if earlier is None:
+        from_ns = max(from_ns, min(start_ns for start_ns, _ in recorded))
+    to_ns = recorder.footage.at_ns if recorder.recording and recorder.footage is not None else now_ns
+    return coverage(recorder.camera, recorded, catalog.offline(recorder.camera, from_ns), from_ns, to_ns).share
 
 
 def planned_now(catalog: Catalog, config: Config, now_ns: int) -> list[Deletion]:
@@ -183,8 +251,11 @@ def planned_now(catalog: Catalog, config: Config, now_ns: int) -> list[Deletion]
     return plan(catalog.segments(), catalog.events(), rules, disk.free, disk.total, now_ns)
 
 
-def _recorder_status(recorder: Recorder) -> dict[str, Any]:
-    return {"pid": recorder.pid, "starts": recorder.starts, "recording": recorder.recording, "last_error": recorder.last_error}
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is the cause."""
+    while error is not None and not (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        error = error.__cause__
+    return error is not None
 
 
 def _process_status(kept: KeptProcess) -> dict[str, Any]:

@@ -22,8 +22,29 @@ Boxes = npt.NDArray[np.float32]
 Watch = Callable[[str, float, float], None]
 """Is told what is under way, how much of it is done, and how much there is."""
 
+NO_CAMERA = CameraName("*")
+"""Stands for the camera in events that concern none; no camera can be named so."""
+
+CAMERA_OFFLINE = "camera_offline"
+RECORDING_GAP = "recording_gap"
+DISK_LOW = "disk_low"
+HEALTH_KINDS = frozenset({CAMERA_OFFLINE, RECORDING_GAP, DISK_LOW})
+"""Kinds of events that say how raycctv and its cameras are, rather than what is seen."""
+
 CROP_SIZE_PX = 300
 """Side of a detector crop: the input of SSDLite-MobileNetV2. Source: TF object detection zoo, ssdlite_mobilenet_v2_coco."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When something came.
+
+    Attributes:
+        at_s: on the monotonic clock.
+    """
+
+    at_ns: int
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +213,13 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One visit of one object, or one stretch of motion that no object explains.
+    """One visit of one object, one stretch of motion that no object explains, or one time in which something was not well.
 
     Attributes:
         id: unique and sortable by time; the same in every later version of the event.
-        kind: the object's label (``person``, ``car``), or ``motion``.
+        camera: :data:`NO_CAMERA` where it concerns none.
+        kind: the object's label (``person``, ``car``), ``motion``, or one of :data:`HEALTH_KINDS`; those have no labels, no
+            box and no score.
         started_at_ns: when the object was first seen, which is before it was confirmed.
         ended_at_ns: None while it goes on.
         labels: best score of every label that the object was given.

@@ -1,5 +1,6 @@
 """One machine's disk side, with real recorders and relays."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -15,6 +16,7 @@ from support import NS, T0_NS, event, fill, segment, until
 from raycctv.clock import ManualClock, SystemClock
 from raycctv.config import Camera, Config, Recording, Retention, StreamUrl
 from raycctv.errors import CatalogError, RecordingError
+from raycctv.events import health
 from raycctv.process import DetachedProcess
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.recorder import RUN_DIR
@@ -22,7 +24,7 @@ from raycctv.recording.verify import verify
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
 from raycctv.storage import Storage
-from raycctv.types import CameraName, Span
+from raycctv.types import CameraName, Event, Span
 
 Open = Callable[..., Storage]
 
@@ -32,10 +34,10 @@ def open_storage(rtmp: RtmpServer, tmp_path: Path) -> Iterator[Open]:
     """Storage for cameras of those names; whatever recorders it leaves are ended."""
     made: list[Storage] = []
 
-    def start(*names: str, **recording: object) -> Storage:
+    def start(*names: str, emit: Callable[[Event], None] = lambda _: None, **recording: object) -> Storage:
         cameras = {CameraName(name): Camera(source=StreamUrl.parse(rtmp.url(name))) for name in names}
         settings = Recording.model_validate({"root": tmp_path / "footage", "segment_s": 5, "sweep_s": 0.1, **recording})
-        made.append(Storage(Config(cameras=cameras, recording=settings), SystemClock()))
+        made.append(Storage(Config(cameras=cameras, recording=settings), SystemClock(), emit))
         return made[-1]
 
     yield start
@@ -78,6 +80,7 @@ def test_recorders_outlive_storage_and_its_next_life_adopts_them(
     assert pids(second) == pids(first)
     assert second.status()["recorders"]["storage-cam"]["starts"] == 0
     until(lambda: second.status()["segments_filed"] >= 1, 15, second.tick)
+    assert second.status()["recorders"]["storage-cam"]["coverage_24h"] > 0.95
     second.close(keep_recording=False)
     with Catalog(tmp_path / "footage" / CATALOG_NAME, read_only=True) as catalog:
         segments = catalog.segments()
@@ -246,12 +249,87 @@ def test_store_that_hangs_delays_neither_filing_nor_rotation_nor_the_end(
     storage.close(keep_recording=False)
 
 
+class Told:
+    """Takes events into the catalog, as the sink does."""
+
+    def __init__(self, root: Path) -> None:
+        self.states: list[Event] = []
+        self._path = root / CATALOG_NAME
+
+    def __call__(self, event: Event) -> None:
+        self.states.append(event)
+        with contextlib.suppress(CatalogError), Catalog(self._path) as catalog:  # its disk may be full
+            catalog.put_event(event)
+
+    def ids(self) -> list[tuple[str, bool]]:
+        """Ids in the order of their telling, and whether the event had ended."""
+        return [(state.id, state.ended_at_ns is not None) for state in self.states]
+
+
+@pytest.mark.logs_errors
+def test_footage_that_is_not_written_while_the_camera_sends_is_an_event_over_two_lives(
+    camera: SimulatedCamera, open_storage: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "GAP_S", 4.0)
+    root, told = tmp_path / "footage", Told(tmp_path / "footage")
+    storage = open_storage("storage-cam", emit=told)
+    until(lambda: storage.status()["segments_filed"] >= 1, 20, storage.tick)
+    incoming = root / "storage-cam" / "incoming"
+    kept = incoming.rename(root / "storage-cam" / "kept")
+    incoming.touch()  # a file where the folder should be
+    broken_ns = SystemClock().now_ns()
+    os.kill(pids(storage)[0], signal.SIGKILL)
+    until(lambda: bool(told.states), 20, storage.tick)
+    (gap,) = told.states
+    assert (gap.camera, gap.kind, gap.ended_at_ns) == ("storage-cam", "recording_gap", None)
+    assert gap.started_at_ns == pytest.approx(broken_ns, abs=2 * NS)
+    storage.close(keep_recording=True)
+    incoming.unlink()
+    again = open_storage("storage-cam", emit=told)
+    again.tick()
+    until(lambda: len(told.states) == 2, 20, again.tick)
+    mended_ns = SystemClock().now_ns()
+    assert told.ids() == [(gap.id, False), (gap.id, True)]
+    assert told.states[1].ended_at_ns == pytest.approx(mended_ns, abs=3 * NS)
+    for path in kept.iterdir():
+        path.rename(incoming / path.name)
+    until(lambda: again.status()["segments_filed"] >= 2, 20, again.tick)
+    again.close(keep_recording=False)
+    with Catalog(root / CATALOG_NAME) as catalog:
+        (found,) = verify(catalog, root).cameras
+    (missing,) = found.gaps
+    assert missing.cause == "not_recorded"
+    assert missing.from_ns == pytest.approx(gap.started_at_ns, abs=2 * NS)
+    assert missing.to_ns == pytest.approx(told.states[1].ended_at_ns, abs=3 * NS)
+
+
+def test_camera_that_is_away_leaves_no_gap(
+    camera: SimulatedCamera, open_storage: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "GAP_S", 2.0)
+    told = Told(tmp_path / "footage")
+    storage = open_storage("storage-cam", emit=told)
+    until(lambda: storage.status()["recorders"]["storage-cam"]["recording"], 20, storage.tick)
+    away = replace(event("away", "storage-cam", "camera_offline"), started_at_ns=SystemClock().now_ns())
+    told(away)
+    camera.stop()
+    until(lambda: SystemClock().now_ns() > away.started_at_ns + 6 * NS, 20, storage.tick)
+    assert told.states == [away]
+    told(replace(away, ended_at_ns=SystemClock().now_ns()))
+    until(lambda: len(told.states) > 2, 20, storage.tick)  # it should be here, and nothing comes
+    assert told.states[2].kind == "recording_gap"
+    assert told.states[2].started_at_ns == pytest.approx(told.states[1].ended_at_ns, abs=2 * NS)
+    storage.close(keep_recording=False)
+    assert told.ids()[3:] == [(told.states[2].id, True)]
+
+
 @pytest.mark.logs_errors
 def test_full_disk_takes_the_oldest_footage_spares_what_is_protected_and_records_on(
     camera: SimulatedCamera, open_storage: Open, small_disk: Path
 ) -> None:
     root = small_disk / "footage"
-    storage = open_storage("storage-cam", root=root, sweep_s=3600)
+    told = Told(root)
+    storage = open_storage("storage-cam", root=root, sweep_s=3600, emit=told)
     until(lambda: storage.status()["segments_filed"] >= 2, 20, storage.tick)
     with Catalog(root / CATALOG_NAME) as catalog:
         first, second, *_ = catalog.segments()
@@ -267,7 +345,12 @@ def test_full_disk_takes_the_oldest_footage_spares_what_is_protected_and_records
 
     until(lambda: "No space left" in str(storage.status()["errors"]), 30, look_while_somebody_else_writes)
     assert (root / second.path).exists()
+    until(lambda: told.states[-1:] != [] and told.states[-1].kind == "disk_low", 30, look_while_somebody_else_writes)
+    low = told.states[-1]
+    assert (low.camera, low.ended_at_ns) == ("*", None)
+    assert "min_free is" in low.why
     ballast.unlink()
+    until(lambda: (low.id, True) in told.ids(), 10, storage.tick)
     until(lambda: storage.status()["recorders"]["storage-cam"]["recording"], 20, storage.tick)
     filed = storage.status()["segments_filed"]
     until(lambda: storage.status()["segments_filed"] > filed, 20, storage.tick)

@@ -20,7 +20,9 @@ def events(
     config: ConfigOption = DEFAULT_CONFIG,
     root: Root = None,
     camera: CameraOption = None,
-    kind: Annotated[str | None, typer.Option(help="Only this kind: a label such as person, or motion.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only this kind: person, car, motion, camera_offline, recording_gap, disk_low, ...")
+    ] = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,

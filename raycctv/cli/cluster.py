@@ -138,7 +138,7 @@ def _print_status(parts: dict[str, Any]) -> None:
     readers = {name.removeprefix("reader:"): part for name, part in parts.items() if name.startswith("reader:")}
     storage = parts.get("storage", {})
     recorders, relays = storage.get("recorders", {}), storage.get("relays", {})
-    columns = ["camera", "analysis", "recording", "frames", "lag p95 s", "crops", "dropped", "events"]
+    columns = ["camera", "analysis", "recording", "coverage 24 h", "frames", "lag p95 s", "crops", "dropped", "events"]
     rows = [[name, *_camera_cells(reader, recorders.get(name))] for name, reader in readers.items()]
     print_table("Cameras", columns, rows)
     others = [(name, part) for name, part in parts.items() if not name.startswith("reader:")]
@@ -154,9 +154,11 @@ def _print_status(parts: dict[str, Any]) -> None:
 
 def _camera_cells(reader: dict[str, Any], recorder: dict[str, Any] | None) -> list[object]:
     lag_s = reader.get("lag_p95_s")
+    coverage = (recorder or {}).get("coverage_24h")
     return [
         reader.get("state", "failed"),
         "-" if recorder is None else _recording(recorder),
+        "-" if coverage is None else f"{coverage:.4f}",
         reader.get("frames", 0),
         "-" if lag_s is None else f"{lag_s:.2f}",
         reader.get("candidates", 0),

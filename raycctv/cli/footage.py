@@ -14,8 +14,6 @@ from raycctv.config import load
 from raycctv.errors import RecordingError
 from raycctv.types import Segment, Span
 
-Gaps = list[tuple[int, int]]
-
 
 def export(
     camera: Annotated[str, typer.Argument(help="Whose footage.")],
@@ -57,7 +55,7 @@ def export(
             "from": iso(file.from_ns),
             "to": iso(file.to_ns),
             "recorded_s": round(file.recorded_s, 3),
-            "gaps": _gaps(file.gaps),
+            "gaps": [_gap(start, end) for start, end in file.gaps],
         }
         print_json(row) if json else _say(row)
 
@@ -80,7 +78,13 @@ def verify(
     lines, bad_lines = (0, []) if root is not None else check(load(config).logs.dir)
     bad = [*found.bad, *(Bad(where, problem) for where, problem in bad_lines)]
     cameras = [
-        {"camera": c.camera, "from": iso(c.from_ns), "to": iso(c.to_ns), "coverage": round(c.share, 5), "gaps": _gaps(c.gaps)}
+        {
+            "camera": c.camera,
+            "from": iso(c.from_ns),
+            "to": iso(c.to_ns),
+            "coverage": round(c.share, 5),
+            "gaps": [{**_gap(gap.from_ns, gap.to_ns), "cause": gap.cause} for gap in c.gaps],
+        }
         for c in found.cameras
     ]
     if json:
@@ -105,16 +109,18 @@ def _nothing(wanted: Span, before: Segment | None, after: Segment | None) -> str
     return f"{wanted.camera} has no footage from {iso(wanted.from_ns)} to {iso(wanted.to_ns)}{nearest}"
 
 
-def _gaps(gaps: Gaps) -> list[dict[str, Any]]:
-    return [
-        {"from": iso(start), "to": iso(end), "duration_s": round((end - start) / NS_PER_S, 3)} for start, end in gaps
-    ]  # fmt: skip
+def _gap(from_ns: int, to_ns: int) -> dict[str, Any]:
+    return {"from": iso(from_ns), "to": iso(to_ns), "duration_s": round((to_ns - from_ns) / NS_PER_S, 3)}
 
 
 def _gap_text(gaps: Any) -> str:
     longest = sorted(gaps, key=lambda gap: -gap["duration_s"])[:3]
-    text = ", ".join(f"{gap['duration_s']:.0f} s at {gap['from']}" for gap in longest)
+    text = ", ".join(f"{gap['duration_s']:.0f} s at {gap['from']}{_cause(gap)}" for gap in longest)
     return f"{len(gaps)}: {text}" if gaps else "-"
+
+
+def _cause(gap: dict[str, Any]) -> str:
+    return f" ({gap['cause'].replace('_', ' ')})" if "cause" in gap else ""
 
 
 def _say(row: dict[str, Any]) -> None:

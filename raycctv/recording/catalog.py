@@ -18,14 +18,14 @@ from raycctv.recording.filing import described
 from raycctv.recording.layout import CATALOG_NAME, filed_files, remove_file
 from raycctv.recording.probe import Unplayable
 from raycctv.recording.schema import DamagedCatalog, open_database, open_existing, put_aside, translated
-from raycctv.types import CameraName, Copy, Event, Segment, Span
+from raycctv.types import CAMERA_OFFLINE, HEALTH_KINDS, CameraName, Copy, Event, Segment, Span
 
 __all__ = ["CATALOG_NAME", "Catalog", "Reconciled"]
 
 log = logging.getLogger(__name__)
 
-_NEVER_NS = 1 << 61
-"""After every instant; SQLite's integers have room for twice that."""
+_NEVER_NS = 1 << 62
+"""In the year 2116; SQLite's integers have room for twice that."""
 
 _BATCH = 500
 """Rows of one transaction: few enough to lose little time when one fails."""
@@ -51,10 +51,13 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE events.ended_at_ns IS NULL OR excluded.ended_at_ns > events.ended_at_ns"""  # noqa: S608 - no value in it
 
 
+_NO_OBJECT = ", ".join(f"'{kind}'" for kind in sorted(HEALTH_KINDS | {"motion"}))
+"""Kinds of events that show none, as SQL."""
+
 _DUE_COPIES = f"""
 SELECT DISTINCT {_SEGMENT_COLUMNS}
 FROM events CROSS JOIN segments ON segments.camera = events.camera
-WHERE events.kind <> 'motion' AND (events.ended_at_ns IS NULL OR events.ended_at_ns >= ?)
+WHERE events.kind NOT IN ({_NO_OBJECT}) AND (events.ended_at_ns IS NULL OR events.ended_at_ns >= ?)
     AND segments.ended_at_ns > events.started_at_ns - ?
     AND segments.started_at_ns <= coalesce(events.ended_at_ns, {_NEVER_NS}) + ?
     AND segments.ended_at_ns <= coalesce(events.ended_at_ns, {_NEVER_NS}) + ?
@@ -124,6 +127,18 @@ class Catalog:
         query = f"SELECT {_SEGMENT_COLUMNS} FROM segments {where} AND state = 'closed' ORDER BY started_at_ns, path"  # noqa: S608
         return [Segment(*row) for row in self._read(query, values)]
 
+    def recorded(self, camera: CameraName, from_ns: int) -> list[tuple[int, int]]:
+        """(from_ns, to_ns) of the camera's segments that end later than ``from_ns``, oldest first."""
+        query = """
+            SELECT started_at_ns, ended_at_ns FROM segments
+            WHERE camera = ? AND ended_at_ns > ? AND state = 'closed' ORDER BY started_at_ns"""
+        return [(started_ns, ended_ns) for started_ns, ended_ns in self._read(query, [camera, from_ns])]
+
+    def offline(self, camera: CameraName, from_ns: int) -> list[tuple[int, int]]:
+        """(from_ns, to_ns) of the times in which the camera was away, as far as they end later than ``from_ns``."""
+        away = self.events(camera, CAMERA_OFFLINE, from_ns)
+        return [(event.started_at_ns, _NEVER_NS if event.ended_at_ns is None else event.ended_at_ns) for event in away]
+
     def around(self, span: Span) -> tuple[Segment | None, Segment | None]:
         """The camera's last segment that ends before the span, and the first that begins after it."""
         own = f"SELECT {_SEGMENT_COLUMNS} FROM segments WHERE camera = ? AND state = 'closed' AND"  # noqa: S608
@@ -184,6 +199,11 @@ class Catalog:
         """Events of the camera that go on, oldest first."""
         query = f"SELECT {_EVENT_COLUMNS} FROM events WHERE camera = ? AND ended_at_ns IS NULL ORDER BY started_at_ns, id"  # noqa: S608
         return [_event(row) for row in self._read(query, [camera])]
+
+    def open_events(self, kind: str) -> list[Event]:
+        """Events of that kind, of all cameras, that go on, oldest first."""
+        query = f"SELECT {_EVENT_COLUMNS} FROM events WHERE kind = ? AND ended_at_ns IS NULL ORDER BY started_at_ns, id"  # noqa: S608
+        return [_event(row) for row in self._read(query, [kind])]
 
     def segments_of(self, event: Event) -> list[Segment]:
         """Filed segments that show the event, oldest first; that of its last minute follows when it is closed."""

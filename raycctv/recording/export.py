@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,8 @@ import ffmpeg
 
 from raycctv.clock import NS_PER_S
 from raycctv.errors import RecordingError
+from raycctv.recording.coverage import missing
 from raycctv.types import Segment, Span
-
-GAP_S = 1.0
-"""Time between two segments from which on footage counts as missing."""
 
 _CRF = 18
 """Quality of an exact cut, which must be coded anew: no difference that an eye would see. Source: x264, visually lossless."""
@@ -90,12 +87,6 @@ def cut_exactly(source: Exported, span: Span, output: Path) -> Exported:
         output.unlink(missing_ok=True)
         raise RecordingError(f"{output}: ffmpeg could not cut it: {error.stderr.decode(errors='replace').strip()}") from error
     return Exported(output, from_ns, to_ns, recorded_s, source.gaps)
-
-
-def gaps_between(segments: Sequence[Segment]) -> list[tuple[int, int]]:
-    """(from_ns, to_ns) of what is missing between segments of one camera, oldest first."""
-    ends = [(earlier.ended_at_ns, later.started_at_ns) for earlier, later in pairwise(segments)]
-    return [(end_ns, start_ns) for end_ns, start_ns in ends if start_ns - end_ns > GAP_S * NS_PER_S]
 
 
 @dataclass
@@ -193,7 +184,8 @@ class _Writer:
         except (av.error.FFmpegError, OSError) as error:
             raise RecordingError(f"{self._result.path}: cannot be written: {error.strerror}") from error
         self._result.recorded_s = self._cursor_s
-        self._result.gaps = gaps_between(self._segments)
+        recorded = [(segment.started_at_ns, segment.ended_at_ns) for segment in self._segments]
+        self._result.gaps = list(missing(recorded, recorded[0][0], recorded[-1][1]))
         return self._result
 
     def _mux(self, packet: Any, shift_s: float) -> None:

@@ -23,7 +23,7 @@ _PROBED_EARLIER_NS = 2 * NS_PER_S
 """A recorder reads its stream for up to a second before it opens its first file, and writes that second into it."""
 
 
-_HEADER_BYTES = 4096
+HEADER_BYTES = 4096
 """More than the header of a segment, less than any frame with it."""
 
 
@@ -123,7 +123,7 @@ def _filed(root: Path, camera: CameraName, path: Path) -> Segment | None:
 
 def _move_to_broken(broken: Path, path: Path, reason: Unplayable) -> None:
     """Keep what might still tell something; a mere header, of which a full disk leaves one at every try, does not."""
-    if path.stat().st_size < _HEADER_BYTES:
+    if path.stat().st_size < HEADER_BYTES:
         path.unlink()
         log.info("%s: removed: no frame had come", path.name)
         return

@@ -5,13 +5,13 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from raycctv.clock import Clock
+from raycctv.clock import NS_PER_S, Clock
 from raycctv.config import Recording, StreamUrl
 from raycctv.process import DetachedProcess, KeptProcess
 from raycctv.recording.command import SILENCE_S, record_command
-from raycctv.recording.filing import file_closed, open_files, set_aside
-from raycctv.recording.layout import RUN_DIR, incoming_dir, make_writable
-from raycctv.types import CameraName, Segment
+from raycctv.recording.filing import HEADER_BYTES, file_closed, open_files, set_aside
+from raycctv.recording.layout import RUN_DIR, incoming_dir, make_writable, opened_at_ns
+from raycctv.types import Arrival, CameraName, Segment
 
 __all__ = ["RUN_DIR", "Recorder", "make_writable"]
 
@@ -48,6 +48,7 @@ class Recorder:
         self._transcoding = record_command(camera, source, recording, transcode_audio=True)
         self._written: tuple[Path, int] | None = None
         self._grew_s: float | None = None
+        self._footage: Arrival | None = None
         self._frozen_since_s: float | None = None
         self._earlier_starts = 0
         make_writable(self._incoming)
@@ -73,6 +74,16 @@ class Recorder:
     def recording(self) -> bool:
         """Whether footage was arriving at the last :meth:`watch`; a recorder also waits for cameras that are away."""
         return self.pid is not None and self._grew_s is not None and self._clock.monotonic_s() - self._grew_s < _FLOWING_S
+
+    @property
+    def footage(self) -> Arrival | None:
+        """When footage last came, as far as :meth:`watch` has seen; a file that holds only a header is none."""
+        return self._footage
+
+    @property
+    def writing_since_ns(self) -> int | None:
+        """When the file was opened that was being written at the last :meth:`watch`."""
+        return None if self._written is None else opened_at_ns(self._written[0].name)
 
     def check(self) -> bool:
         """Start the recorder if it should be started now. Returns whether it ran before this call. Cheap: four times a second.
@@ -148,7 +159,11 @@ class Recorder:
         """Notice whether the file that is being written has grown."""
         incoming = self._incoming.resolve()
         with contextlib.suppress(FileNotFoundError):  # somebody has deleted it under the recorder
-            written = next(((path, path.stat().st_size) for path in open_files(self.pid) if path.parent == incoming), None)
-            if written is not None and written != self._written:
+            written = next(((path, path.stat()) for path in open_files(self.pid) if path.parent == incoming), None)
+            before, self._written = self._written, None if written is None else (written[0], written[1].st_size)
+            if written is not None and self._written != before:
                 self._grew_s = self._clock.monotonic_s()
-            self._written = written
+                if written[1].st_size > HEADER_BYTES:
+                    # of an adopted recorder it is not known when it last wrote, but to its file
+                    age_s = 0.0 if before else max(self._clock.now_ns() - written[1].st_mtime_ns, 0) / NS_PER_S
+                    self._footage = Arrival(written[1].st_mtime_ns, self._grew_s - age_s)

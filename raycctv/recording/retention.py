@@ -13,7 +13,7 @@ from raycctv.config import CameraRetention, Retention
 from raycctv.errors import CatalogError, RaycctvError
 from raycctv.recording.catalog import Catalog
 from raycctv.recording.layout import remove_file
-from raycctv.types import CameraName, Event, Segment, Span
+from raycctv.types import HEALTH_KINDS, CameraName, Event, Segment, Span
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ def _values(segments: Sequence[Segment], events: Iterable[Event]) -> dict[str, V
     longest = {camera: max(segment.duration_ns for segment in own) for camera, own in by_camera.items()}
     values = dict.fromkeys((segment.path for segment in segments), Value.CONTINUOUS)
     for event in events:
-        if event.camera not in by_camera:
+        if event.camera not in by_camera or event.kind in HEALTH_KINDS:
             continue
         value = Value.MOTION if event.kind == "motion" else Value.EVENT
         own, own_starts = by_camera[event.camera], starts[event.camera]

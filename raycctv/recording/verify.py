@@ -12,7 +12,7 @@ import av.error
 from raycctv.clock import NS_PER_S
 from raycctv.errors import RecordingError
 from raycctv.recording.catalog import Catalog
-from raycctv.recording.export import gaps_between
+from raycctv.recording.coverage import Coverage, coverage
 from raycctv.recording.layout import filed_files, opened_at_ns
 from raycctv.recording.probe import probe
 from raycctv.types import CameraName, Segment
@@ -33,22 +33,6 @@ class Bad:
 
     path: str
     problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How much of a camera's time was recorded.
-
-    Attributes:
-        share: recorded time over the time from its first frame to its last, 0 to 1.
-        gaps: (from_ns, to_ns) of what is missing, whether the camera was away or we were.
-    """
-
-    camera: CameraName
-    from_ns: int
-    to_ns: int
-    share: float
-    gaps: list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +59,14 @@ def verify(catalog: Catalog, root: Path, *, quick: bool = False, on_segment: Cal
         by_camera[segment.camera].append(segment)
     for own in by_camera.values():
         bad += _overlaps(own)
-    return Verified(len(segments), bad, [coverage(name, own) for name, own in sorted(by_camera.items())])
+    return Verified(len(segments), bad, [_coverage(catalog, name, own) for name, own in sorted(by_camera.items())])
 
 
-def coverage(camera: CameraName, segments: Sequence[Segment]) -> Coverage:
-    """Of one camera's segments, oldest first; at least one."""
-    from_ns, to_ns = segments[0].started_at_ns, max(segment.ended_at_ns for segment in segments)
-    gaps = gaps_between(segments)
-    missing_ns = sum(end_ns - start_ns for start_ns, end_ns in gaps)
-    return Coverage(camera, from_ns, to_ns, 1 - missing_ns / max(to_ns - from_ns, 1), gaps)
+def _coverage(catalog: Catalog, camera: CameraName, segments: Sequence[Segment]) -> Coverage:
+    """From the camera's first frame to its last."""
+    recorded = [(segment.started_at_ns, segment.ended_at_ns) for segment in segments]
+    from_ns, to_ns = recorded[0][0], max(end_ns for _, end_ns in recorded)
+    return coverage(camera, recorded, catalog.offline(camera, from_ns), from_ns, to_ns)
 
 
 def _problems(root: Path, segment: Segment, quick: bool) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Protocol
 from raycctv.clock import Clock
 from raycctv.errors import RecordingError
 from raycctv.sinks.event_log import EventLog, to_json, write_snapshot
-from raycctv.types import CameraName, Event, Segment
+from raycctv.types import RECORDING_GAP, CameraName, Event, Segment
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +89,10 @@ class EventRecorder:
         self._catalog.put_event(event)
 
     def abandon(self, camera: CameraName) -> None:
-        """Nobody follows this camera's open events any more: they have ended, now at the latest."""
+        """Nobody follows what the camera's reader left open: it has ended, now at the latest. A gap is not a reader's."""
         for event in self._catalog.unended_events(camera):
+            if event.kind == RECORDING_GAP:
+                continue
             why = f"{event.why}; ended because the camera's reader started anew"
             self.record(replace(event, ended_at_ns=max(self._clock.now_ns(), event.started_at_ns), why=why), None)
 

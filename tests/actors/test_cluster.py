@@ -3,7 +3,9 @@
 import itertools
 import json
 import os
+import re
 import signal
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from support import until
 from actors import cluster, names
 from actors.reader import Reader
 from actors.sink import Sink
-from raycctv.config import Camera, Config, Detection, Logs, Recording, StreamUrl
+from raycctv.config import Camera, Config, Detection, FreeSpace, Logs, Recording, Retention, StreamUrl
 from raycctv.detection.backends import open_backend
 from raycctv.errors import ClusterError, RecordingError, WeightsMissing
 from raycctv.pipeline import analyze_file
@@ -160,6 +162,48 @@ def test_fault_of_ours_does_not_blind_a_camera(clip: Path, tmp_path: Path, rtmp:
         ray.get(reader.stop.remote())
         for actor in (reader, sink):
             ray.kill(actor)
+
+
+def measured(metric: str) -> dict[str, float]:
+    """What Ray exports of a metric, by camera."""
+    port = ray.nodes()[0]["MetricsExportPort"]  # type: ignore[no-untyped-call]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    found = re.findall(rf'^ray_{metric}\{{.*camera="([^"]+)".*\}} (\S+)$', text, re.MULTILINE)
+    return {camera: float(value) for camera, value in found}
+
+
+def told(folder: Path, kind: str) -> list[bool]:
+    """Whether the events of a kind have ended, oldest first."""
+    return [event.ended_at_ns is not None for event in events(folder) if event.kind == kind]
+
+
+def test_camera_that_goes_away_and_coverage_are_told(clip: Path, tmp_path: Path, rtmp: RtmpServer) -> None:
+    camera = SimulatedCamera("walk", clip, rtmp.url("goes-away"))
+    with deployed(config(tmp_path, walk=rtmp.url("goes-away"))) as supervisor:
+        until(lambda: told(tmp_path, "camera_offline") == [False], 20)  # it was never there
+        camera.start()
+        try:
+            until(lambda: told(tmp_path, "camera_offline") == [True], 30)
+            until(lambda: cluster.status(supervisor)["storage"]["recorders"]["walk"]["coverage_24h"] is not None, 30)
+            until(lambda: "walk" in measured("raycctv_recording_coverage_ratio"), 60)
+        finally:
+            camera.stop()
+        assert 0.9 < measured("raycctv_recording_coverage_ratio")["walk"] <= 1
+        until(lambda: told(tmp_path, "camera_offline") == [True, False], 30)
+    assert told(tmp_path, "camera_offline") == [True, True]  # its reader was stopped, which is no reason to stay open
+    assert told(tmp_path, "recording_gap") == []
+
+
+def test_disk_that_is_low_is_told(tmp_path: Path, rtmp: RtmpServer) -> None:
+    wanted = config(tmp_path, walk=rtmp.url("not-there"))
+    full = Recording(root=wanted.recording.root, keep=Retention(min_free=FreeSpace(fraction=0.9999)))
+    with deployed(wanted.model_copy(update={"recording": full})):
+        until(lambda: told(tmp_path, "disk_low") == [False], 30)
+    (low,) = [event for event in events(tmp_path) if event.kind == "disk_low"]
+    assert (low.camera, low.ended_at_ns is None) == ("*", False)
+    (line, *_) = [json.loads(line) for line in (tmp_path / "log" / LOG_NAME).read_text().splitlines() if "disk_low" in line]
+    assert (line["camera"], line["kind"], line["labels"], line["segments"]) == ("*", "disk_low", {}, [])
 
 
 def test_killed_supervisor_comes_back_and_touches_nothing(tmp_path: Path, clip: Path) -> None:

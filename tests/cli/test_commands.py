@@ -337,6 +337,25 @@ def test_export_of_nothing_says_what_is_nearest(minute: Path) -> None:
     assert not minute.with_name("x.mp4").exists()
 
 
+def test_verify_says_why_footage_is_missing(minute: Path, clip: Path) -> None:
+    root = minute.with_name("footage")
+    (root / "gate" / "2023-11-14" / "gate_20231114T221350Z.mp4").write_bytes(clip.read_bytes())
+    with Catalog(root / CATALOG_NAME) as catalog:
+        catalog.reconcile(root)
+        catalog.put_event(event(kind="camera_offline", start_s=20, end_s=30))
+    (camera,) = json.loads(run("verify", "-c", minute, "--json").stdout)["cameras"]
+    assert camera["coverage"] == pytest.approx(20 / 30, abs=0.01)
+    assert [(gap["from"][:19], gap["to"][:19], round(gap["duration_s"]), gap["cause"]) for gap in camera["gaps"]] == [
+        ("2023-11-14T22:13:30", "2023-11-14T22:13:40", 10, "not_recorded"),
+        ("2023-11-14T22:13:40", "2023-11-14T22:13:50", 10, "camera_offline"),
+    ]
+    table = " ".join(run("verify", "-c", minute).stdout.split())
+    assert "(not recorded)" in table
+    assert "(camera offline)" in table
+    (away,) = lines(run("events", "-c", minute, "--kind", "camera_offline", "--json"))
+    assert (away["kind"], away["started_at"]) == ("camera_offline", "2023-11-14T22:13:40.000Z")
+
+
 def test_verify_finds_what_is_wrong_in_footage_and_log(minute: Path) -> None:
     log = minute.with_name("log")
     log.mkdir()
@@ -347,6 +366,7 @@ def test_verify_finds_what_is_wrong_in_footage_and_log(minute: Path) -> None:
     found = json.loads(result.stdout)
     assert (found["segments"], found["log_lines"], found["bad"]) == (1, 1, [])
     assert found["cameras"][0]["coverage"] == 1.0
+    assert found["cameras"][0]["gaps"] == []
     (log / "events.jsonl").write_text(whole + '{"id": 1}\n{"id"')
     next(minute.parent.rglob("gate_*.mp4")).unlink()
     result = run("verify", "-c", minute, "--json")

@@ -8,7 +8,9 @@ from pathlib import Path
 import cv2
 import pytest
 
+from raycctv.clock import parse_iso
 from raycctv.recording.catalog import CATALOG_NAME
+from raycctv.types import HEALTH_KINDS
 
 SECONDS = 24
 
@@ -28,6 +30,9 @@ def test_demo_records_and_sees_what_its_cameras_show(pedestrians: Path, weights:
     for name in ("plaza", "walkway", "gate"):
         assert cameras[name]["events"]["person"] >= 1
     assert cameras["empty"]["events"] == {}
+    assert {name: camera["events"].get("camera_offline", 0) for name, camera in cameras.items()} == {
+        "plaza": 0, "walkway": 0, "empty": 0, "gate": 1
+    }  # fmt: skip
     assert all(camera["frames"] == camera["decoded_frames"] > 100 for camera in cameras.values())
     assert all(camera["lag_p50_s"] <= camera["lag_p95_s"] for camera in cameras.values())
     assert {"total", "reader", "detector", "storage", "recorder", "ray", "rtmp", "simulator"} == set(summary["cpu_cores"])
@@ -43,9 +48,16 @@ def test_demo_records_and_sees_what_its_cameras_show(pedestrians: Path, weights:
         shown = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height", "-of", "csv=p=0", str(file)]
         assert subprocess.run(shown, capture_output=True, text=True, check=True).stdout == "h264,1280,720\n"
     snapshots = list((tmp_path / "demo" / "log" / "snapshots").rglob("*.jpg"))
-    assert len(snapshots) == sum(summary["events"].values())
+    assert len(snapshots) == sum(count for kind, count in summary["events"].items() if kind not in HEALTH_KINDS)
     picture = cv2.imread(str(snapshots[0]))
     assert picture is not None
     assert picture.shape == (720, 1280, 3)
-    lines = (tmp_path / "demo" / "log" / "events.jsonl").read_text().splitlines()
-    assert {json.loads(line)["id"] for line in lines if json.loads(line)["ended_at"]} == {path.stem for path in snapshots}
+    lines = [json.loads(line) for line in (tmp_path / "demo" / "log" / "events.jsonl").read_text().splitlines()]
+    seen = {line["id"] for line in lines if line["ended_at"] and line["kind"] not in HEALTH_KINDS}
+    assert seen == {path.stem for path in snapshots}
+    offline_s = [
+        (parse_iso(line["ended_at"]) - parse_iso(line["started_at"])) / 1e9
+        for line in lines
+        if (line["camera"], line["kind"]) == ("gate", "camera_offline") and line["ended_at"]
+    ]
+    assert any(9 < lasted_s < 15 for lasted_s in offline_s), offline_s

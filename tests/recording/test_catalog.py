@@ -80,6 +80,27 @@ def test_events_come_newest_first_by_camera_kind_time_and_number(catalog: Catalo
     assert catalog.event("none") is None
 
 
+def test_what_is_open_and_when_a_camera_was_away_is_found_by_kind(catalog: Catalog) -> None:
+    catalog.put_event(event("a", kind="camera_offline", start_s=0, end_s=5))
+    catalog.put_event(event("b", kind="camera_offline", start_s=20))
+    catalog.put_event(event("c", camera="yard", kind="camera_offline", start_s=10))
+    catalog.put_event(event("d", start_s=0))
+    assert [one.id for one in catalog.open_events("camera_offline")] == ["c", "b"]
+    (b_from_ns, b_to_ns), a = catalog.offline(GATE, T0_NS)
+    assert a == (T0_NS, T0_NS + 5 * NS)
+    assert (b_from_ns, b_to_ns > T0_NS + 2 * 10**9 * NS) == (T0_NS + 20 * NS, True)
+    assert len(catalog.offline(GATE, T0_NS + 6 * NS)) == 1
+
+
+def test_recorded_stretches_end_after_the_instant(catalog: Catalog) -> None:
+    for start_s in (60, 0, 120):
+        catalog.add_segment(segment(start_s=start_s))
+    catalog.add_segment(segment("yard", 0))
+    catalog.mark_deleting([segment(start_s=120).path])
+    assert catalog.recorded(GATE, T0_NS) == [(T0_NS, T0_NS + 60 * NS), (T0_NS + 60 * NS, T0_NS + 120 * NS)]
+    assert catalog.recorded(GATE, T0_NS + 60 * NS) == [(T0_NS + 60 * NS, T0_NS + 120 * NS)]
+
+
 def test_segments_of_an_event_are_those_that_show_it(catalog: Catalog) -> None:
     for start_s in (0, 60, 120):
         catalog.add_segment(segment(start_s=start_s))

@@ -16,7 +16,7 @@ from raycctv.clock import ManualClock
 from raycctv.errors import RecordingError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.copy import Store, copy_one, copy_round
-from raycctv.types import Copy, Event, Segment
+from raycctv.types import HEALTH_KINDS, Copy, Event, Segment
 
 PRE_S, POST_S = 10, 20
 GO_ON = threading.Event()
@@ -73,7 +73,7 @@ EVENTS = st.lists(
         lambda number, camera, kind, start_s, lasts_s: event(
             f"e{number}", camera, kind, start_s, None if lasts_s is None else start_s + lasts_s
         ),
-        st.integers(0, 10**6), CAMERAS, st.sampled_from(["motion", "person", "car"]), st.integers(0, 600),
+        st.integers(0, 10**6), CAMERAS, st.sampled_from(["person", "car", "motion", *HEALTH_KINDS]), st.integers(0, 600),
         st.none() | st.integers(0, 60),
     ),
     max_size=4,
@@ -94,7 +94,7 @@ def test_due_is_what_shares_time_with_a_recent_object_and_was_not_copied(
         for path in has_copy:
             catalog.add_copy(copied(path))
         since_ns = T0_NS + since_s * NS
-        objects = [e for e in events if e.kind != "motion" and (e.ended_at_ns is None or e.ended_at_ns >= since_ns)]
+        objects = [e for e in events if e.kind in ("person", "car") and (e.ended_at_ns is None or e.ended_at_ns >= since_ns)]
         expected = [s for s in segments if s.path not in has_copy and any(shares_time(s, e) for e in objects)]
         assert due(catalog, since_s) == [s.path for s in sorted(expected, key=lambda s: (s.ended_at_ns, s.path))]
 

@@ -5,10 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import NS, T0_NS, segment
+from support import NS, T0_NS
 
 from raycctv.errors import RecordingError
-from raycctv.recording.export import cut_exactly, export, gaps_between
+from raycctv.recording.export import cut_exactly, export
 from raycctv.recording.filing import described
 from raycctv.recording.layout import filed_path
 from raycctv.recording.probe import probe
@@ -114,8 +114,3 @@ def test_export_of_a_segment_that_is_gone_leaves_no_half_file(tmp_path: Path, cl
     with pytest.raises(RecordingError, match="cannot be read: No such file"):
         export(segments, tmp_path, span(0, 20), tmp_path / "out.mp4")
     assert not list(tmp_path.glob("*out.mp4*"))
-
-
-def test_gaps_are_what_is_missing_between_segments() -> None:
-    segments = [segment(start_s=0), segment(start_s=60.5), segment(start_s=200)]
-    assert gaps_between(segments) == [(T0_NS + round(120.5 * NS), T0_NS + 200 * NS)]

@@ -16,7 +16,7 @@ from raycctv.errors import RecordingError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.layout import remove_file
 from raycctv.recording.retention import Deletion, Rules, plan, sweep
-from raycctv.types import CameraName, Event, Segment, Span
+from raycctv.types import HEALTH_KINDS, CameraName, Event, Segment, Span
 
 DISK = 1_000_000
 HOUR_S = 3600
@@ -87,6 +87,12 @@ def test_plan_keeps_the_footage_of_an_event_that_goes_on() -> None:
     segments = [segment(start_s=s) for s in (0, 60, 120)]
     assert starts(planned(segments, [event(start_s=70)], max_size=1)) == [0, 60, 120]  # all, if it must be
     assert starts(planned(segments, [event(start_s=70)], max_size=2000)) == [0]
+
+
+def test_plan_gives_footage_no_value_for_what_says_how_raycctv_is() -> None:
+    segments = [segment(start_s=s) for s in (0, 60)]
+    for kind in HEALTH_KINDS:
+        assert starts(planned(segments, [event(kind=kind, start_s=5, end_s=10)], max_size=1000)) == [0]
 
 
 def test_plan_values_a_segment_by_events_of_its_own_camera() -> None:

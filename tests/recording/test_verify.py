@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import NS, T0_NS
+from support import NS, T0_NS, event
 
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.filing import described
@@ -54,7 +54,24 @@ def test_gap_lowers_coverage(catalog: Catalog, clip: Path) -> None:
         filed(catalog, clip, start_s)
     (camera,) = verify(catalog, catalog.path.parent).cameras
     assert camera.share == pytest.approx(0.5, abs=0.01)
-    assert len(camera.gaps) == 1
+    assert [gap.cause for gap in camera.gaps] == ["not_recorded"]
+
+
+def test_time_in_which_the_camera_was_away_does_not_lower_coverage(catalog: Catalog, clip: Path) -> None:
+    for start_s in (0, 50):
+        filed(catalog, clip, start_s)
+    catalog.put_event(event("a", kind="camera_offline", start_s=-20, end_s=2))  # recorded all the same, but for what was before
+    catalog.put_event(event("b", kind="camera_offline", start_s=20, end_s=40))
+    catalog.put_event(event("c", kind="recording_gap", start_s=10, end_s=20))
+    catalog.put_event(event("d", kind="camera_offline", camera="yard", start_s=0))
+    (camera,) = verify(catalog, catalog.path.parent).cameras
+    assert camera.share == pytest.approx(20 / 40, abs=0.01)
+    assert [(round((gap.from_ns - T0_NS) / NS), round((gap.to_ns - T0_NS) / NS), gap.cause) for gap in camera.gaps] == [
+        (10, 20, "not_recorded"), (20, 40, "camera_offline"), (40, 50, "not_recorded")
+    ]  # fmt: skip
+    catalog.put_event(event("e", kind="camera_offline", start_s=11))  # it goes on
+    (camera,) = verify(catalog, catalog.path.parent).cameras
+    assert camera.share == pytest.approx(1, abs=0.001)
 
 
 def test_file_that_is_gone_and_file_without_a_row_are_found(catalog: Catalog, clip: Path) -> None:

@@ -123,6 +123,14 @@ def test_catalog_that_fails_leaves_the_line_in_the_log_and_is_told_again(sink: S
     assert len(sink.catalog.events()) == 1
 
 
+def test_gap_is_not_a_readers_to_end(sink: Sink) -> None:
+    sink.recorder.record(event("gap", kind="recording_gap"), None)
+    sink.recorder.record(event("away", kind="camera_offline"), None)
+    sink.recorder.abandon(GATE)
+    found = {one.id: one.ended_at_ns is not None for one in sink.catalog.events()}
+    assert found == {"gap": False, "away": True}
+
+
 def test_events_of_a_reader_that_died_have_ended(sink: Sink) -> None:
     sink.recorder.record(event("a"), None)
     sink.recorder.record(event("b", camera="yard"), None)

@@ -1,0 +1,139 @@
+"""Who watches what :mod:`raycctv.events.health` decides about: a reader its camera, the storage actor footage and disk."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from raycctv.clock import Clock
+from raycctv.events.health import Fault, FootageFault
+from raycctv.recording.catalog import Catalog
+from raycctv.recording.recorder import Recorder
+from raycctv.types import CAMERA_OFFLINE, DISK_LOW, NO_CAMERA, RECORDING_GAP, Arrival, CameraName, Event, Span
+
+AWAY_S = 3.0
+"""Time for which a camera must have been away."""
+
+
+class Presence:
+    """Follows one live stream. A reader waits inside its connection for a camera that is away, so a timer looks meanwhile.
+
+    The event begins with the last packet, or with the first :meth:`lost` where none had come, and ends with the next packet.
+
+    Args:
+        emit: takes each state of the event, from the caller's thread or the timer's.
+    """
+
+    def __init__(self, camera: CameraName, clock: Clock, emit: Callable[[Event], None]) -> None:
+        self._clock = clock
+        self._emit = emit
+        self._fault = Fault(camera, CAMERA_OFFLINE, AWAY_S)
+        self._lock = threading.Lock()
+        self._seen: Arrival | None = None
+        self._why = ""
+        self._timer: threading.Timer | None = None
+        self._closed = False
+
+    def seen(self, at_ns: int) -> None:
+        """A packet came."""
+        with self._lock:
+            self._seen = Arrival(at_ns, self._clock.monotonic_s())
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+                self._tell(self._fault.right(at_ns))
+
+    def lost(self, why: str) -> None:
+        """There is no connection, or none yet. It may be said again and again."""
+        with self._lock:
+            self._why = why
+            if self._timer is None and not self._closed:
+                self._seen = self._seen or Arrival(self._clock.now_ns(), self._clock.monotonic_s())
+                self._arm()
+
+    def close(self) -> None:
+        """Nobody follows it any more. Idempotent."""
+        with self._lock:
+            self._closed = True
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._tell(self._fault.right(self._clock.now_ns()))
+
+    def _look(self) -> None:
+        with self._lock:
+            if self._timer is None or self._seen is None:
+                return
+            lasted_s = self._clock.monotonic_s() - self._seen.at_s
+            if lasted_s < AWAY_S:
+                self._arm()
+            self._tell(self._fault.wrong(self._seen.at_ns, lasted_s, self._why))
+
+    def _arm(self) -> None:
+        assert self._seen is not None
+        away_s = self._clock.monotonic_s() - self._seen.at_s
+        self._timer = threading.Timer(max(AWAY_S - away_s, 0), self._look)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _tell(self, event: Event | None) -> None:
+        if event is not None:
+            self._emit(event)
+
+
+class StorageHealth:
+    """The events ``recording_gap`` of every recorder, and ``disk_low``. Those of an earlier life that are open are continued.
+
+    Args:
+        emit: takes each state of an event.
+
+    Raises (every method):
+        CatalogError: the catalog cannot be read.
+    """
+
+    def __init__(
+        self, catalog: Catalog, recorders: Mapping[CameraName, Recorder], clock: Clock, emit: Callable[[Event], None]
+    ) -> None:
+        self._catalog = catalog
+        self._recorders = recorders
+        self._clock = clock
+        self._emit = emit
+        gaps = {event.camera: event for event in catalog.open_events(RECORDING_GAP)}
+        self._gaps = {camera: self._gap(camera, gaps.pop(camera, None)) for camera in recorders}
+        for left in gaps.values():  # of cameras that are recorded no more
+            self._tell(replace(left, ended_at_ns=max(clock.now_ns(), left.started_at_ns)))
+        self._disk = Fault(NO_CAMERA, DISK_LOW, 0.0, next(iter(catalog.open_events(DISK_LOW)), None))
+
+    def look_at_footage(self) -> None:
+        """About once a second."""
+        now = Arrival(self._clock.now_ns(), self._clock.monotonic_s())
+        offline = {event.camera: event.started_at_ns for event in self._catalog.open_events(CAMERA_OFFLINE)}
+        for camera, gap in self._gaps.items():
+            recorder = self._recorders[camera]
+            self._tell(gap.look(now, recorder.footage, offline.get(camera), recorder.last_error))
+
+    def disk_is_low(self, why: str) -> None:
+        """It may be said again and again."""
+        self._tell(self._disk.wrong(self._clock.now_ns(), 0.0, why))
+
+    def disk_is_well(self) -> None:
+        """It may be said again and again."""
+        self._tell(self._disk.right(self._clock.now_ns()))
+
+    def close(self) -> None:
+        """Nobody looks any more: all has ended."""
+        now_ns = self._clock.now_ns()
+        for gap in self._gaps.values():
+            self._tell(gap.close(now_ns))
+        self._tell(self._disk.right(now_ns))
+
+    def _gap(self, camera: CameraName, going_on: Event | None) -> FootageFault:
+        """A gap begins with the last footage, or where the last gap that was told ended."""
+        now_ns = self._clock.now_ns()
+        last, _ = self._catalog.around(Span(camera, now_ns, now_ns + 1))
+        ends_ns = [event.ended_at_ns or now_ns for event in self._catalog.events(camera, RECORDING_GAP, limit=1)]
+        ends_ns += [] if last is None else [last.ended_at_ns]
+        return FootageFault(camera, max(ends_ns, default=now_ns), self._clock.monotonic_s(), going_on)
+
+    def _tell(self, event: Event | None) -> None:
+        if event is not None:
+            self._emit(event)
