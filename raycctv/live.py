@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raycctv.capture.adaptive import AdaptiveDecoder, open_decoder
+from raycctv.capture.adaptive import AdaptiveDecoder, Pressure, open_decoder
 from raycctv.capture.decoder import Decoder
 from raycctv.capture.packets import Lost, Opened, Stream, live_packets
 from raycctv.capture.timeline import FileTimeline, LiveTimeline
@@ -38,6 +38,9 @@ AskDetector = Callable[[npt.NDArray[np.uint8]], "Future[Verdicts]"]
 
 _VERDICT_TIMEOUT_S = 10.0
 """A verdict that takes longer is given up: a detector that hangs must not hold the window for ever."""
+
+_BEHIND_S, _CAUGHT_UP_S = 1.5, 0.5
+"""Age of the newest packet above which reading is behind, and below which it has caught up."""
 
 _LATE_WAIT_S = 1.0
 """Time for which the frames of before one waking wait for verdicts. The stream waits in the network meanwhile."""
@@ -118,6 +121,8 @@ class LiveReader:
         self._window: Window[_InFlight] = Window(config.detection.in_flight)
         self._analysis: Analysis | None = None
         self._decoder: AdaptiveDecoder | Decoder | None = None
+        self._timeline: LiveTimeline | FileTimeline = FileTimeline(0)
+        self._behind = False
         self._counted = (0, 0)
 
     def stop(self) -> None:
@@ -161,15 +166,22 @@ class LiveReader:
 
     def _opened(self, opened: Opened, timeline: LiveTimeline | FileTimeline) -> None:
         info = opened.info
+        self._timeline, self._behind = timeline, False
         self._analysis = Analysis(self._name, self._camera, self._config, (info.width_px, info.height_px))
-        self._decoder = open_decoder(self._name, info, timeline, self._analysis, self._config.decode, self._busy)
+        self._decoder = open_decoder(self._name, info, timeline, self._analysis, self._config.decode, self._pressed)
         self._counted = (0, 0)
         self.stats.state, self.stats.error = "streaming", None
         self.stats.connections += 1
         log.info("%s: streaming %s %dx%d", self._name, info.codec, info.width_px, info.height_px)
 
-    def _busy(self) -> bool:
-        return not self._camera.analysed.is_file and self._load.busy()
+    def _pressed(self) -> Pressure:
+        """A file waits; a live camera does not."""
+        if self._camera.analysed.is_file:
+            return Pressure.NONE
+        self._behind = self._timeline.lag_s > (_CAUGHT_UP_S if self._behind else _BEHIND_S)
+        if self._behind:
+            return Pressure.BEHIND
+        return Pressure.BUSY if self._load.busy() else Pressure.NONE
 
     def _lost(self, lost: Lost) -> None:
         level = logging.WARNING if self.stats.state == "streaming" or str(lost.error) != self.stats.error else logging.DEBUG

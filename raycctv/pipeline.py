@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from raycctv.capture.adaptive import open_decoder
+from raycctv.capture.adaptive import Pressure, open_decoder
 from raycctv.capture.packets import Stream, StreamInfo
 from raycctv.capture.timeline import FileTimeline
 from raycctv.clock import NS_PER_S, SystemClock
@@ -270,7 +270,7 @@ def analyze_file(
 def _file_frames(
     name: CameraName, stream: Stream, epoch_ns: int, analysis: Analysis, decode: Decode, counts: FrameCounts
 ) -> Iterator[Frame]:
-    decoder = open_decoder(name, stream.info, FileTimeline(epoch_ns), analysis, decode, busy=lambda: False)
+    decoder = open_decoder(name, stream.info, FileTimeline(epoch_ns), analysis, decode, pressed=lambda: Pressure.NONE)
     for packet in stream.packets():
         counts.take(packet)
         yield from decoder.decode(packet)

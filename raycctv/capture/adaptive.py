@@ -11,6 +11,7 @@ ways of decoding (:class:`Mode`):
   waking is seen too; such frames are *late*.
 - *skimming*: the first frames of each GOP. Three of them are enough to hold a known object that stands still. While the
   machine is busy they must do for one that walks, too, and half a second for what is not known yet.
+- *catching up*: keyframes alone, whatever they show, until what comes is no longer old.
 
 Now and then a quiet GOP is decoded whole (*audit*). What it finds has been missed, and moves the gate's threshold. A camera
 whose gate misses too often, or whose GOP cannot be kept, is decoded whole and says why (:attr:`AdaptiveDecoder.reason`).
@@ -21,7 +22,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any, Protocol
 
 from raycctv.capture.decoder import Decoder, Timeline
@@ -67,7 +68,18 @@ _MISSES_MAX = 3
 """A gate that misses motion in so many of the last ten audits is not trusted."""
 
 
-Busy = Callable[[], bool]
+class Pressure(IntEnum):
+    """How much time there is for decoding.
+
+    ``BUSY``: the machine has better things to do than to decode everything. ``BEHIND``: what is decoded is seconds old already.
+    """
+
+    NONE = 0
+    BUSY = 1
+    BEHIND = 2
+
+
+Pressed = Callable[[], Pressure]
 
 
 class Mode(Enum):
@@ -76,6 +88,7 @@ class Mode(Enum):
     EVERYTHING = "everything"
     WATCHING = "watching"
     SKIMMING = "skimming"
+    CATCHING_UP = "catching up"
 
 
 class Attention(Protocol):
@@ -139,16 +152,15 @@ class _Gop:
 
 
 def open_decoder(
-    camera: CameraName, info: StreamInfo, timeline: Timeline, attention: Attention, settings: Decode, busy: Busy
+    camera: CameraName, info: StreamInfo, timeline: Timeline, attention: Attention, settings: Decode, pressed: Pressed
 ) -> "AdaptiveDecoder | Decoder":
     """A decoder for one connection, that decodes as little as the settings and the stream allow."""
     if settings.mode == "all":
         return Decoder(camera, info, timeline, reason="decode.mode is all")
     if info.codec not in CODECS:
         return Decoder(camera, info, timeline, reason=f"adaptive decode knows {', '.join(sorted(CODECS))}, not {info.codec}")
-    return AdaptiveDecoder(
-        camera, info, timeline, attention, settings.audit_s, busy if settings.mode == "adaptive" else _always
-    )
+    pressed = _leaned(pressed) if settings.mode == "lean" else pressed
+    return AdaptiveDecoder(camera, info, timeline, attention, settings.audit_s, pressed)
 
 
 class AdaptiveDecoder:
@@ -157,11 +169,11 @@ class AdaptiveDecoder:
     Args:
         timeline: is asked once for each packet, when it comes.
         audit_s: time between two audits of a quiet camera; the first ones come sooner.
-        busy: whether the machine has better things to do than to decode everything.
+        pressed: how much time there is for decoding.
     """
 
     def __init__(
-        self, camera: CameraName, info: StreamInfo, timeline: Timeline, attention: Attention, audit_s: float, busy: Busy
+        self, camera: CameraName, info: StreamInfo, timeline: Timeline, attention: Attention, audit_s: float, pressed: Pressed
     ) -> None:
         self.stats = DecodeStats()
         self.mode = Mode.EVERYTHING
@@ -170,7 +182,7 @@ class AdaptiveDecoder:
         self._arrivals = _Arrivals(timeline)
         self._decoder = Decoder(camera, info, self._arrivals)
         self._attention = attention
-        self._busy = busy
+        self._pressed = pressed
         self._gate = PacketGate()
         self._audits = _Audits(audit_s)
         self._gop = _Gop()
@@ -214,8 +226,12 @@ class AdaptiveDecoder:
         """
         self._arrivals.note(packet)
         yield from self._keep(packet)
+        self._give_way(packet)
         if self.mode is Mode.EVERYTHING:
             yield from self._advance()
+        elif self.mode is Mode.CATCHING_UP:
+            frame = self._look(packet) if packet.is_keyframe else None
+            yield from self._given([frame] if frame else [])
         elif packet.is_keyframe and self._leaves_out():
             self._broken = True
         elif packet.is_keyframe:
@@ -226,7 +242,17 @@ class AdaptiveDecoder:
         elif self._gate.alarmed(packet.size_bytes, self._gop.place):
             self._wake("packets")
             yield from self._advance() if self._gop.looked else self._replay()
-        self._settle(packet)
+        if self.mode is not Mode.CATCHING_UP:
+            self._settle(packet)
+
+    def _give_way(self, packet: Packet) -> None:
+        """Decode keyframes alone while what comes is old already; until then nothing can be seen in time."""
+        if self._pressed() is Pressure.BEHIND:
+            self._broken |= self.mode is not Mode.CATCHING_UP
+            self.mode, self._woken = Mode.CATCHING_UP, None
+        elif self.mode is Mode.CATCHING_UP and packet.is_keyframe:
+            self.mode = Mode.EVERYTHING
+            self._before, self._broken = [], True
 
     def flush(self) -> Iterator[Frame]:
         """The frames that are still inside the decoder, at the end of a file."""
@@ -265,7 +291,7 @@ class AdaptiveDecoder:
         frame = self._look(packet)
         if frame is None:
             return
-        if self._attention.differs(frame) and not (self.mode is Mode.SKIMMING and self._busy()):
+        if self._attention.differs(frame) and not (self.mode is Mode.SKIMMING and self._pressed()):
             self._wake("keyframe")
             yield from self._replay()
         elif self.mode is Mode.WATCHING and self._audits.due(frame.captured_at_ns):
@@ -353,7 +379,7 @@ class AdaptiveDecoder:
     def _wanted(self, stance: Stance, packet: Packet) -> Mode:
         if stance is Stance.QUIET and self.reason is None:
             return Mode.WATCHING
-        enough = stance is Stance.HELD or self._busy()
+        enough = stance is Stance.HELD or self._pressed() > Pressure.NONE
         short = self._gop_s is not None and self._gop_s <= SKIM_GOP_MAX_S
         begun = self.mode is Mode.SKIMMING or packet.is_keyframe
         return Mode.SKIMMING if enough and short and begun else Mode.EVERYTHING
@@ -411,8 +437,8 @@ class _Audits:
         self._due_ns = now_ns + round(self._next_s * NS_PER_S)
 
 
-def _always() -> bool:
-    return True
+def _leaned(pressed: Pressed) -> Pressed:
+    return lambda: max(pressed(), Pressure.BUSY)
 
 
 def _time_s(packet: Packet) -> float:

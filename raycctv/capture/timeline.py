@@ -19,6 +19,8 @@ class LiveTimeline:
     """Estimates capture instants of one connection. Measured on the monotonic clock, so stepping the wall clock is safe."""
 
     def __init__(self, clock: Clock) -> None:
+        self.lag_s = 0.0
+        """How old the last packet was when it was looked at."""
         self._clock = clock
         self._offset_s: float | None = None
         self._last_pts_s = 0.0
@@ -36,12 +38,14 @@ class LiveTimeline:
             risen_s = self._offset_s + _DRIFT * (arrival_s - self._last_arrival_s)
             self._offset_s = min(offset_s, risen_s)
         self._last_pts_s, self._last_arrival_s = pts_s, arrival_s
-        lag_s = offset_s - self._offset_s
-        return self._clock.now_ns() - round(lag_s * NS_PER_S)
+        self.lag_s = offset_s - self._offset_s
+        return self._clock.now_ns() - round(self.lag_s * NS_PER_S)
 
 
 class FileTimeline:
     """Capture instants of a file whose first picture was taken at ``epoch_ns``."""
+
+    lag_s = 0.0
 
     def __init__(self, epoch_ns: int) -> None:
         self._epoch_ns = epoch_ns

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from raycctv.capture import adaptive
-from raycctv.capture.adaptive import AdaptiveDecoder, Mode, open_decoder
+from raycctv.capture.adaptive import AdaptiveDecoder, Mode, Pressure, open_decoder
 from raycctv.capture.decoder import Decoder
 from raycctv.capture.packet_gate import PacketGate
 from raycctv.capture.packets import Stream
@@ -69,9 +69,9 @@ def packets(path: Path) -> tuple[Stream, list[Packet]]:
     return stream, list(stream.packets())
 
 
-def run(path: Path, looker: Looker, *, busy: bool = False, audit_s: float = 1000.0) -> AdaptiveDecoder:
+def run(path: Path, looker: Looker, *, pressure: Pressure = Pressure.NONE, audit_s: float = 1000.0) -> AdaptiveDecoder:
     stream, coded = packets(path)
-    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, audit_s, lambda: busy)
+    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, audit_s, lambda: pressure)
     for packet in coded:
         for frame in decoder.decode(packet):
             looker.seen_s.append(frame.media_time_s)
@@ -101,7 +101,7 @@ def test_everything_since_the_motion_began_is_seen_and_each_frame_once(walk: Pat
 def test_frames_of_before_the_waking_are_late_and_the_newest_is_not(walk: Path) -> None:
     stream, coded = packets(walk)
     looker = Looker()
-    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 1000.0, lambda: False)
+    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 1000.0, lambda: Pressure.NONE)
     late_by_packet = []
     for packet in coded:
         late = []
@@ -120,7 +120,7 @@ def test_frames_decoded_later_are_the_same_pictures(walk: Path) -> None:
     pictures = {frame.captured_at_ns: frame.luma.copy() for packet in coded for frame in whole.decode(packet)}
     stream, coded = packets(walk)
     looker = Looker()
-    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 1000.0, lambda: False)
+    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 1000.0, lambda: Pressure.NONE)
     compared = 0
     for packet in coded:
         for frame in decoder.decode(packet):
@@ -141,9 +141,29 @@ def test_known_object_that_stands_still_costs_three_frames_a_gop(walk: Path) -> 
 def test_while_the_machine_is_busy_a_part_of_what_moves_is_enough(walk: Path, known: Stance) -> None:
     idle, busy = Looker(moving=(6, 99), known=known), Looker(moving=(6, 99), known=known)
     run(walk, idle)
-    run(walk, busy, busy=True)
+    run(walk, busy, pressure=Pressure.BUSY)
     assert between(idle.seen_s, 20, 28) == 8 * FPS
     assert between(busy.seen_s, 20, 28) in ((4 * 3,) if known is Stance.FOLLOWED else (4 * 7, 4 * 8))
+
+
+def test_reader_that_is_behind_decodes_keyframes_alone_until_it_has_caught_up(walk: Path) -> None:
+    stream, coded = packets(walk)
+    looker = Looker(moving=(0, 99))
+    behind_s = (7.0, 15.0)
+    now = [0.0]
+    decoder = AdaptiveDecoder(
+        NAME,
+        stream.info,
+        FileTimeline(0),
+        looker,
+        1000.0,
+        lambda: Pressure.BEHIND if behind_s[0] <= now[0] < behind_s[1] else Pressure.NONE,
+    )
+    for packet in coded:
+        now[0] = packet.seq / FPS
+        looker.seen_s += [frame.media_time_s for frame in decoder.decode(packet)]
+    assert [round(at_s, 2) for at_s in looker.seen_s if 7 <= at_s < 16] == [8, 10, 12, 14]
+    assert between(looker.seen_s, 16, 30) == 14 * FPS
 
 
 def test_audit_finds_what_the_gate_has_slept_through(walk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +224,7 @@ def test_gop_too_long_to_keep_is_decoded_whole_in_bounded_memory(walk: Path, mon
 def test_camera_that_counts_its_time_anew_is_seen_on(walk: Path) -> None:
     stream, coded = packets(walk)
     looker = Looker(moving=(99, 99))
-    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 1000.0, lambda: False)
+    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 1000.0, lambda: Pressure.NONE)
     again = 0
     for packet in [*coded, *coded]:
         for frame in decoder.decode(packet):
@@ -216,7 +236,7 @@ def test_camera_that_counts_its_time_anew_is_seen_on(walk: Path) -> None:
 def test_damaged_keyframes_are_counted_and_survived(walk: Path) -> None:
     stream, coded = packets(walk)
     looker = Looker(moving=(99, 99))
-    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 1000.0, lambda: False)
+    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 1000.0, lambda: Pressure.NONE)
     for packet in coded:
         broken = packet.is_keyframe and packet.seq > 15 * FPS
         data = packet.data[:40] + bytes(len(packet.data) - 40) if broken else packet.data
@@ -231,7 +251,7 @@ def test_other_codecs_and_other_wishes_are_decoded_whole(walk: Path, shared_data
     def decoder(path: Path, mode: str) -> AdaptiveDecoder | Decoder:
         stream, _ = packets(path)
         settings = Decode.model_validate({"mode": mode})
-        return open_decoder(NAME, stream.info, FileTimeline(0), Looker(), settings, lambda: False)
+        return open_decoder(NAME, stream.info, FileTimeline(0), Looker(), settings, lambda: Pressure.NONE)
 
     assert isinstance(decoder(walk, "adaptive"), AdaptiveDecoder)
     assert decoder(walk, "all").reason == "decode.mode is all"
