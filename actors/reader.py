@@ -35,6 +35,9 @@ class Reader:
     def __init__(
         self, name: CameraName, camera: Camera, config: Config, detectors: Sequence[Any], sink: Any, digest: str
     ) -> None:
+        from raycctv.load import give_way
+
+        give_way()
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._name, self._camera, self._config = name, camera, config
         self._digest = digest

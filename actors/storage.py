@@ -25,8 +25,10 @@ class Storage:
     """
 
     def __init__(self, config: Config, sink: Any, digest: str) -> None:
+        from raycctv.load import go_first
         from raycctv.storage import Storage as LocalStorage
 
+        go_first()
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._digest = digest
         self._sink = sink

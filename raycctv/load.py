@@ -1,6 +1,9 @@
-"""Is this machine busy?"""
+"""Is this machine busy, and who gives way then?"""
 
+import contextlib
+import os
 import zlib
+from pathlib import Path
 
 import psutil
 
@@ -48,6 +51,28 @@ class CpuLoad:
         load = (used_s - used_before_s) / max(whole_s - whole_before_s, 1e-6)
         self._load = load if self._load is None else self._load + _SMOOTHING * (load - self._load)
         self._busy = self._load > self._limit - (_HYSTERESIS if self._busy else 0.0)
+
+
+_LAST = 19
+"""The lowest priority that there is. Source: setpriority(2)."""
+
+
+def give_way() -> None:
+    """Let this process have the CPU only when others do not want it: analysis can wait, recording cannot."""
+    _set_priority(_LAST)
+
+
+def go_first() -> None:
+    """Take back what Ray's workers give way by (15), as far as this user may: what this process starts inherits it."""
+    with contextlib.suppress(PermissionError):
+        _set_priority(0)
+
+
+def _set_priority(nice: int) -> None:
+    """Of all threads: Linux gives each its own, and those that it starts inherit it. Source: setpriority(2), BUGS."""
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), nice)
 
 
 def _cpu_times() -> tuple[float, float]:

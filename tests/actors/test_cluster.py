@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
 from support import until
@@ -193,6 +194,16 @@ def test_camera_that_goes_away_and_coverage_are_told(clip: Path, tmp_path: Path,
         until(lambda: told(tmp_path, "camera_offline") == [True, False], 30)
     assert told(tmp_path, "camera_offline") == [True, True]  # its reader was stopped, which is no reason to stay open
     assert told(tmp_path, "recording_gap") == []
+
+
+def test_analysis_gives_way_to_recording(clip: Path, tmp_path: Path, rtmp: RtmpServer) -> None:
+    with deployed(config(tmp_path, first=rtmp.url("first"))) as supervisor:
+        found = pids(supervisor)
+        until(lambda: bool(cluster.status(supervisor)["storage"]["recorders"]["first"]["pid"]), 20)
+        recorder = cluster.status(supervisor)["storage"]["recorders"]["first"]["pid"]
+        nice = {name: psutil.Process(pid).nice() for name, pid in {**found, "recorder": recorder}.items()}
+    assert nice["reader:first"] == nice["detector:0"] == 19
+    assert nice["recorder"] == nice["storage"] < 19
 
 
 def test_disk_that_is_low_is_told(tmp_path: Path, rtmp: RtmpServer) -> None:
