@@ -124,11 +124,21 @@ def test_job_goes_up_but_never_with_footage_in_its_own_copy(machine: Machine, rt
     machine.write("lost.yaml", "footage", gate=rtmp.url("gate"))
     machine.raycctv("up", first, "--dashboard-port", str(machine.dashboard_port))
 
+    said = ""
+
     def submit(config: str) -> str:
+        """Ray's dashboard is up before the agent that takes its jobs; until then it refuses them."""
         address = f"http://127.0.0.1:{machine.dashboard_port}"
         command = ("ray", "job", "submit", "--address", address, "--working-dir", str(code), "--", "raycctv", "up", config)
-        done = machine.run(*command, RAY_AUTH_MODE="token")
-        return done.stdout + done.stderr
+
+        def taken() -> bool:
+            nonlocal said
+            done = machine.run(*command, RAY_AUTH_MODE="token")
+            said = done.stdout + done.stderr
+            return "No available agent to submit job" not in said
+
+        until(taken, 90)
+        return said
 
     code = machine.folder / "job"
     code.mkdir()
