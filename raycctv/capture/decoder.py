@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import av
 import av.error
+import cv2
 import numpy as np
+from av.video.reformatter import ColorRange
 
 from raycctv.capture.packets import StreamInfo
 from raycctv.types import CameraName, Frame, Luma, Packet, Rgb
@@ -96,7 +99,7 @@ class Decoder:
             captured_at_ns=self._timeline.captured_at_ns(time_s),
             media_time_s=media_s,
             luma=_luma(picture),
-            to_rgb=lambda: _rgb(picture),
+            to_rgb=partial(_rgb, picture),
         )
         self.decoded += 1
         return frame
@@ -133,10 +136,42 @@ class _Times:
 def _luma(picture: av.VideoFrame) -> Luma:
     if picture.format.name not in _EIGHT_BIT_LUMA_FIRST:
         picture = picture.reformat(format="gray")
-    plane = picture.planes[0]
+    return _plane(picture, 0)
+
+
+def _plane(picture: av.VideoFrame, index: int) -> Luma:
+    """uint8 (h, w), as the decoder wrote it."""
+    plane = picture.planes[index]
     rows: Luma = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
     return rows[:, : plane.width]
 
 
-def _rgb(picture: av.VideoFrame) -> Rgb:
-    return np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+def _rgb(picture: av.VideoFrame, part: tuple[int, int, int, int] | None = None) -> Rgb:
+    left, top, right, bottom = part or (0, 0, picture.width, picture.height)
+    if part is not None and _halved_chroma(picture):
+        even = (left // 2 * 2, top // 2 * 2, (right + 1) // 2 * 2, (bottom + 1) // 2 * 2)
+        return _converted(picture, *even)[top - even[1] : bottom - even[1], left - even[0] : right - even[0]]
+    whole = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+    return whole[top:bottom, left:right]
+
+
+def _halved_chroma(picture: av.VideoFrame) -> bool:
+    """Whether it is the usual kind: 4:2:0 in three planes, of even width and height."""
+    return picture.format.name in ("yuv420p", "yuvj420p") and picture.width % 2 == picture.height % 2 == 0
+
+
+def _converted(picture: av.VideoFrame, left: int, top: int, right: int, bottom: int) -> Rgb:
+    """RGB of a part with even corners: ITU-R BT.601, as ffmpeg's scaler does where a stream says nothing else.
+
+    OpenCV converts a 400 x 400 part of a picture of 1920 x 1080 in a tenth of the time that ffmpeg takes for the whole.
+    """
+    luma = _plane(picture, 0)[top:bottom, left:right]
+    blue, red = (_plane(picture, index)[top // 2 : bottom // 2, left // 2 : right // 2] for index in (1, 2))
+    height, width = luma.shape
+    if picture.format.name == "yuvj420p" or picture.color_range == ColorRange.JPEG:
+        full = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in (red, blue)]
+        return np.asarray(cv2.cvtColor(cv2.merge([luma, *full]), cv2.COLOR_YCrCb2RGB), np.uint8)
+    packed = np.empty((height * 3 // 2, width), np.uint8)
+    packed[:height] = luma
+    packed[height:] = np.concatenate([blue, red], axis=None).reshape(-1, width)
+    return np.asarray(cv2.cvtColor(packed, cv2.COLOR_YUV2RGB_I420), np.uint8)

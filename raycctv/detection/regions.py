@@ -54,14 +54,13 @@ def plan_regions(boxes_xyxy: Boxes, width_px: int, height_px: int, limit: int) -
 
 
 def cut(frame: Frame, squares: Sequence[Square]) -> list[Candidate]:
-    """The crops of one frame, each uint8 (300, 300, 3) RGB. Converts the frame's colour once."""
-    rgb = frame.to_rgb()
+    """The crops of one frame, each uint8 (300, 300, 3) RGB. Converts the colour of what they show alone."""
     return [
         Candidate(
             camera=frame.camera,
             seq=frame.seq,
             captured_at_ns=frame.captured_at_ns,
-            image=_crop(rgb, square),
+            image=_crop(frame, square),
             transform=CropTransform(square.left, square.top, square.side / CROP_SIZE_PX),
         )
         for square in squares
@@ -96,11 +95,10 @@ def _joins(squares: Sequence[Square], width_px: int, height_px: int) -> list[tup
     return joins
 
 
-def _crop(rgb: Rgb, square: Square) -> Rgb:
-    height, width, _ = rgb.shape
+def _crop(frame: Frame, square: Square) -> Rgb:
     x0, y0 = max(square.left, 0), max(square.top, 0)
-    x1, y1 = min(square.left + square.side, width), min(square.top + square.side, height)
-    inside = rgb[y0:y1, x0:x1]
+    x1, y1 = min(square.left + square.side, frame.width_px), min(square.top + square.side, frame.height_px)
+    inside = frame.to_rgb((x0, y0, x1, y1))
     over = (y0 - square.top, square.top + square.side - y1, x0 - square.left, square.left + square.side - x1)
     if any(over):
         inside = np.asarray(cv2.copyMakeBorder(inside, *over, cv2.BORDER_CONSTANT, value=(128, 128, 128)), np.uint8)
