@@ -72,10 +72,11 @@ class Packet:
 class ToRgb(Protocol):
     """Makes the uint8 (H, W, 3) RGB picture, or the part of it that is asked for: left, top, right, bottom in pixels.
 
-    Costs a conversion at each call, the less the smaller the part.
+    Costs a conversion at each call, the less the smaller what is made. With ``least_px`` the part may come halved, as often as
+    its shorter side keeps so many pixels.
     """
 
-    def __call__(self, part: tuple[int, int, int, int] | None = None) -> Rgb: ...
+    def __call__(self, part: tuple[int, int, int, int] | None = None, least_px: int | None = None) -> Rgb: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,10 @@ def test_plan_regions_joins_neighbours_and_leaves_strangers() -> None:
 
 
 def part_of(rgb: Rgb) -> ToRgb:
-    return lambda part=None: rgb if part is None else rgb[part[1] : part[3], part[0] : part[2]]
+    def to_rgb(part: tuple[int, int, int, int] | None = None, least_px: int | None = None) -> Rgb:
+        return rgb if part is None else rgb[part[1] : part[3], part[0] : part[2]]
+
+    return to_rgb
 
 
 def test_cut_shows_what_is_there_and_knows_the_way_back() -> None:

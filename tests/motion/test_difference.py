@@ -26,7 +26,7 @@ def scene(seconds: float, paint: Paint, noise: float = 3.0, seed: int = 0) -> It
         yield Frame(CameraName("a"), index, index * NS_PER_S // FPS, index / FPS, luma, no_colour)
 
 
-def no_colour(part: tuple[int, int, int, int] | None = None) -> Rgb:
+def no_colour(part: tuple[int, int, int, int] | None = None, least_px: int | None = None) -> Rgb:
     raise AssertionError("motion is found on luma alone")
 
 
