@@ -48,7 +48,19 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent from a machine that watches cameras
     "RAY_TIME_BETWEEN_ACTOR_RESTARTS_MS": "500",
     "RAY_worker_niceness": "0",  # each actor takes its own: without rights none can take back what Ray gives away (15)
+    "RAY_max_direct_call_object_size": "1200000",  # four crops travel within the call, at half the cost of the object store
+    # what Ray does by itself, a third as often: benchmarks/ray_transfer.py
+    "LOG_NAME_UPDATE_INTERVAL_S": "30",
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+    "REPORTER_UPDATE_INTERVAL_MS": "15000",
+    "RAY_metrics_report_interval_ms": "15000",
+    "RAY_raylet_report_resources_period_milliseconds": "1000",
+    "RAY_gcs_pull_resource_loads_period_milliseconds": "10000",
+    "RAY_memory_monitor_refresh_ms": "1000",
+    "RAY_kill_idle_workers_interval_ms": "5000",
+    "RAY_raylet_check_gc_period_milliseconds": "2000",
 }
+"""Settings of a Ray that we start. Those of one that others have started are theirs."""
 
 
 @contextmanager
