@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from raycctv.capture.adaptive import Pressure, open_decoder
+from raycctv.capture.adaptive import open_decoder
 from raycctv.capture.packets import Stream, StreamInfo
 from raycctv.capture.timeline import FileTimeline
 from raycctv.clock import NS_PER_S, SystemClock
@@ -27,7 +27,7 @@ from raycctv.events.tracker import Box, View, moving_share
 from raycctv.motion.difference import MotionDetector
 from raycctv.motion.gate import Gate, MotionEnded, MotionStarted
 from raycctv.motion.zones import unmasked, zones_at
-from raycctv.types import Boxes, CameraName, Candidate, Detections, Event, Frame, FrameCounts, MotionResult, Stance
+from raycctv.types import Boxes, CameraName, Candidate, Detections, Event, Frame, FrameCounts, MotionResult, Pressure, Stance
 
 _HOLD_S = 1.0
 """Time between two looks at an object that is there while nothing moves."""

@@ -7,7 +7,7 @@ frame, whatever size anything was computed at.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from fractions import Fraction
 from typing import Literal, NewType, Protocol
 
@@ -137,6 +137,19 @@ class Stance(Enum):
     HELD = "held"
     FOLLOWED = "followed"
     UNCLEAR = "unclear"
+
+
+class Pressure(IntEnum):
+    """How much time there is for decoding.
+
+    ``BUSY``: the machine has better things to do than to decode everything. ``FULL``: it is about to have no time at all.
+    ``BEHIND``: what is decoded is old already.
+    """
+
+    NONE = 0
+    BUSY = 1
+    FULL = 2
+    BEHIND = 3
 
 
 @dataclass(frozen=True, slots=True)
