@@ -200,6 +200,10 @@ class LiveReader:
                 patience_s -= self._wait_for_room(patience_s)
             self._frame(frame, late=self._decoder.late)
         self._count(self._decoder)
+        if self._window.oldest is not None:  # the next frame that is decoded may be seconds away
+            self._land()
+            self._send()
+            self._publish()
 
     def _count(self, decoder: AdaptiveDecoder | Decoder) -> None:
         decoded, corrupt = self._counted
