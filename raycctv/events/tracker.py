@@ -126,7 +126,7 @@ class Track:
             self.moving_views += 1
             self.moving_run += 1
             self._still_run = 0
-            self.travelled = max(self.travelled, _displacement(self._stood, view.box))
+            self.travelled = max(self.travelled, displacement(self._stood, view.box))
             self.farthest = max(self.farthest, self.travelled)
             return
         self._still_run += 1
@@ -223,7 +223,7 @@ def _center(box: Box) -> tuple[float, float]:
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
-def _displacement(a: Box, b: Box) -> float:
+def displacement(a: Box, b: Box) -> float:
     """How far an object went, over its own size: the least that opposite edges moved together, so that a box which only
     breathes with the detector's mood has gone nowhere."""
     size = max(a[2] - a[0], a[3] - a[1], 1.0)

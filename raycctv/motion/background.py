@@ -1,8 +1,8 @@
-"""What each pixel of a camera has been lately: a dozen samples taken at random times, and how much it varies.
+"""What each pixel of a camera has been lately: twenty samples taken at random times, and how much it varies.
 
 After Barnich and Van Droogenbroeck, "ViBe: A Universal Background Subtraction Algorithm for Video Sequences" (2011): a pixel
 that sways between two things has samples of both, which no average has. Everything is uint8 at the small size and computed
-in buffers that are made once; one frame of 320 x 180 costs about 0.2 ms.
+in buffers that are made once; one frame of 320 x 180 costs about 0.25 ms.
 """
 
 from itertools import cycle
@@ -16,8 +16,8 @@ from raycctv.clock import NS_PER_S
 Plane = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-_SAMPLES = 12
-"""Fewer forget the leaves of a tree (tree.avi: 8 leave four times as many false pixels), more cost time."""
+_SAMPLES = 20
+"""Fewer forget the leaves of a tree: on tree.avi 12 leave motion in 37 % of the frames, 20 in 22 %. Each costs 6 us a frame."""
 
 _NOISE_FACTOR = 3.0
 """Radius around a sample in mean distances of the nearest one: what passes within its noise has not changed."""

@@ -30,7 +30,7 @@ _ACTIVE_S, _ACTIVE_SHARE = 0.6, 0.08
 does not."""
 
 _EDGE_LEVELS, _EDGE_RATIO, _EDGE_SHARE = 12.0, 1.3, 0.3
-"""An edge (highest less lowest grey level of 3 x 3 pixels) is new where it exceeds the background's strongest within 5 x 5
+"""An edge (highest less lowest grey level of 3 x 3 pixels) is new where it exceeds the background's strongest within 7 x 7
 pixels by this factor and so many levels. The new edges of an object are at least this share of the outline of a square
 as large. Tuned on tree.avi and issue53_brightness_change.avi, in which no region may be an object."""
 
@@ -41,9 +41,9 @@ takes several frames for as much."""
 _GRAIN = (5, 5)
 """A pixel has changed when most of this neighbourhood has: a median of the mask."""
 
-_CLOSE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+_CLOSE = np.ones((9, 9), np.uint8)
 _CROSS = np.ones((3, 3), np.uint8)
-_NEAR = np.ones((5, 5), np.uint8)
+_NEAR = np.ones((7, 7), np.uint8)
 
 
 class MotionDetector:

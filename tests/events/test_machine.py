@@ -113,6 +113,30 @@ def test_motion_that_nothing_explains_is_an_event_once_it_lasts() -> None:
     assert move(machine(), 5, Events().motion_min_s - 1) == []
 
 
+def stir(seconds: float, every_s: float, roam: float, score: float) -> list[Change]:
+    """Motion of 20 x 20 px in a frame each ``every_s``, which goes to and fro by ``roam`` px."""
+    events = machine()
+    events.motion_began(0)
+    steps = range(1, round(seconds / every_s))
+    boxes = [(100.0 + roam * (step % 2), 100.0, 120.0 + roam * (step % 2), 120.0) for step in steps]
+    return [
+        change
+        for step, box in zip(steps, boxes, strict=True)
+        for change in events.motion_seen(round(step * every_s * NS_PER_S), score, box)
+    ]
+
+
+def test_motion_of_a_branch_in_the_wind_is_no_event() -> None:
+    assert stir(60, 0.2, roam=5, score=0.002) == []
+    assert states(stir(60, 0.2, roam=30, score=0.002)) == [("motion", False)]
+    assert states(stir(60, 0.2, roam=5, score=0.02)) == [("motion", False)]
+
+
+def test_motion_now_and_then_is_no_event_as_soon() -> None:
+    assert states(stir(5, 0.2, roam=30, score=0.002)) == [("motion", False)]
+    assert stir(5, 1.5, roam=30, score=0.002) == []
+
+
 def test_motion_that_a_person_explains_is_no_event_of_its_own() -> None:
     views = {round(view.at_ns / NS_PER_S, 3): view for view in walk(5, 6)}
     assert states(move(machine(), 5, 6, views)) == [("person", False)]
