@@ -27,6 +27,9 @@ _LARGE_SHARE, _ROAM_MIN = 0.01, 1.0
 """Motion that no object explains is an event when it fills this share of the picture, or when it has gone as far as this many
 times its own size: a branch in the wind does neither."""
 
+_STANDING_S = 0.9
+"""Time between two looks at an object that stands still."""
+
 _PROMISING_S = 4.0
 """Age up to which something that moves may become an event soon; most do within one second, or never."""
 
@@ -126,8 +129,12 @@ class EventMachine:
         self._ids = 0
 
     def held(self, at_ns: int) -> list[Box]:
-        """Where the objects should be now that were seen lately: ask there too, or one that stands still is lost."""
-        return [track.predicted(at_ns) for track in self._lately(at_ns)]
+        """Where the objects should be now that were seen lately: ask there too, or one that stands still is lost.
+
+        What stands still need not be asked about as often as what moves.
+        """
+        due_ns = _STANDING_S * NS_PER_S
+        return [track.predicted(at_ns) for track in self._lately(at_ns) if track.moving_run or track.unseen_ns(at_ns) >= due_ns]
 
     def not_looked(self, ns: int) -> None:
         """Nobody looked for so long: what was not seen meanwhile has not left for that."""
@@ -260,8 +267,9 @@ class EventMachine:
             snapshot=None,
             why=(
                 f"{track.label} in {track.views} views over {(track.last.at_ns - track.first.at_ns) / NS_PER_S:.1f} s, "
-                f"{track.moving_views} of them moving; best score {track.scores[track.label]:.2f}; "
-                f"went {track.farthest:.1f} times its size"
+                f"{track.moving_views} of them moving; scores {track.lowest:.2f} to {track.best.score:.2f}; "
+                f"went {track.farthest:.1f} times its size; at most {track.changed:.1%} of the picture changed; "
+                f"{track.crops} crops asked about"
             ),
         )
         return Change(event, track.id)

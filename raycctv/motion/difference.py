@@ -41,7 +41,7 @@ takes several frames for as much."""
 _GRAIN = (5, 5)
 """A pixel has changed when most of this neighbourhood has: a median of the mask."""
 
-_CLOSE = np.ones((9, 9), np.uint8)
+_CLOSE = np.ones((7, 7), np.uint8)
 _CROSS = np.ones((3, 3), np.uint8)
 _NEAR = np.ones((7, 7), np.uint8)
 

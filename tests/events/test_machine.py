@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -84,6 +85,27 @@ def test_an_event_names_the_zones_in_order_of_entry_and_needs_one_that_counts() 
     began, ended = (change.event for change in run(machine(zones, zones=("gate",)), walk(0, 6)))
     assert began.zones == ended.zones == ("street", "gate")
     assert run(machine(zones, zones=("gate",)), walk(0, 1.4)) == []
+
+
+def test_an_event_says_why() -> None:
+    views = [
+        replace(view, crops=2, changed=0.03, score=score)
+        for view, score in zip(walk(0, 1), (0.4, 0.9, 0.6, 0.5, 0.7), strict=False)
+    ]
+    why = run(machine(), views)[-1].event.why
+    for fact in ("in 5 views", "scores 0.40 to 0.90", "at most 3.0% of the picture changed", "10 crops asked about"):
+        assert fact in why
+
+
+def test_what_stands_still_is_asked_about_once_a_second() -> None:
+    events = machine()
+    for view in walk(0, 1) + [person(1 + i * STEP_S, 60, moving=0.0) for i in range(3)]:
+        events.observe(view.at_ns, [view])
+    assert events.held(round(1.6 * NS_PER_S)) == []
+    assert len(events.held(round(2.4 * NS_PER_S))) == 1
+    again = person(2.4, 60)
+    events.observe(again.at_ns, [again])
+    assert len(events.held(round(2.6 * NS_PER_S))) == 1
 
 
 def test_a_best_view_is_told_so_that_its_picture_is_kept() -> None:
