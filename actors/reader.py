@@ -89,7 +89,7 @@ class Reader:
         return LiveReader(self._name, self._camera, self._config, SystemClock(), self._ask, self._emit)
 
     def _ask(self, images: "Images") -> "Future[Verdicts]":
-        future: Future[Verdicts] = next(self._turn).detect.remote(images).future()
+        future: Future[Verdicts] = next(self._turn).detect.remote(images, self._name).future()
         return future
 
     def _emit(self, report: "Report") -> None:

@@ -147,8 +147,10 @@ class Detection(Section):
     fps: float = Field(5.0, gt=0, le=30, description="frames a second, per moving camera, of which crops are taken")
     crops_per_frame: int = Field(4, ge=1, le=16, description="crops of one frame at most")
     min_score: Fraction = Field(0.3, description="verdicts below this are not even tracked")
-    batch_size: int = Field(8, ge=1, le=256, description="crops in one batch at most")
-    batch_wait_s: DurationS = Field(0.01, ge=0, description="time for which a batch waits to fill")
+    batch_size: int = Field(
+        8, ge=1, le=256, description="crops in one batch at most, on a GPU; on a CPU each request goes alone"
+    )
+    batch_wait_s: DurationS = Field(0.01, ge=0, description="time for which a batch waits to fill, on a GPU")
     in_flight: int = Field(
         2, ge=1, le=16, description="frames of one camera that may wait for verdicts; newer ones wait, the newest wins"
     )
