@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +47,35 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray 2.60 warns about a default that it is going to change
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent from a machine that watches cameras
     "RAY_TIME_BETWEEN_ACTOR_RESTARTS_MS": "500",
+    "RAY_worker_niceness": "0",  # each actor takes its own: without rights none can take back what Ray gives away (15)
+    "RAY_max_direct_call_object_size": "1200000",  # four crops travel within the call, at half the cost of the object store
+    # what Ray does by itself, a third as often: benchmarks/ray_transfer.py
+    "LOG_NAME_UPDATE_INTERVAL_S": "30",
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+    "REPORTER_UPDATE_INTERVAL_MS": "15000",
+    "RAY_metrics_report_interval_ms": "15000",
+    "RAY_raylet_report_resources_period_milliseconds": "1000",
+    "RAY_gcs_pull_resource_loads_period_milliseconds": "10000",
+    "RAY_memory_monitor_refresh_ms": "1000",
+    "RAY_kill_idle_workers_interval_ms": "5000",
+    "RAY_raylet_check_gc_period_milliseconds": "2000",
 }
+"""Settings of a Ray that we start. Those of one that others have started are theirs."""
 
 
 @contextmanager
 def private_cluster(cpus: int | None = None) -> Iterator[None]:
     """A Ray of our own on this machine, without a dashboard, gone at the end."""
     os.environ.update(_QUIET)
-    ray.init(
-        address="local", num_cpus=cpus, include_dashboard=False, namespace=names.NAMESPACE,
-        object_store_memory=_OBJECT_STORE_BYTES, log_to_driver=False, logging_level=logging.ERROR,
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # what Ray has to say is no answer of ours
+        ray.init(
+            address="local", num_cpus=cpus, include_dashboard=False, namespace=names.NAMESPACE,
+            object_store_memory=_OBJECT_STORE_BYTES, log_to_driver=False, logging_level=logging.ERROR,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 @contextmanager
@@ -83,7 +97,8 @@ def connected(address: str | None) -> Iterator[str]:
     except (ConnectionError, RayError, ValueError, TimeoutError, RuntimeError) as error:
         raise ClusterError(f"no Ray cluster lets us in at {where}; `ray status --address {where}` says more") from error
     try:
-        yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
+        with redirect_stdout(sys.stderr):
+            yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         ray.shutdown()
 
@@ -201,19 +216,21 @@ def status(supervisor: Any) -> dict[str, Any]:
     return answer
 
 
-def readers(cameras: Iterable[CameraName]) -> dict[CameraName, Any]:
-    """The cameras' readers, to be sampled."""
-    return {camera: ray.get_actor(names.reader(camera), namespace=names.NAMESPACE) for camera in cameras}
+def readers() -> list[Any]:
+    """The readers that run, to be sampled."""
+    running = ray.util.list_named_actors(all_namespaces=True)
+    found = [entry["name"] for entry in running if entry["namespace"] == names.NAMESPACE]
+    return [ray.get_actor(name, namespace=names.NAMESPACE) for name in found if names.kind_of(name) == "reader"]
 
 
-def sample(readers: Mapping[CameraName, Any]) -> dict[CameraName, dict[str, Any]]:
-    """What readers have gathered since they were last asked; nothing of one that does not answer now."""
-    asked: dict[Any, CameraName] = {reader.sample.remote(): camera for camera, reader in readers.items()}
-    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_SAMPLE_S)
+def sample(readers: Iterable[Any]) -> dict[CameraName, dict[str, Any]]:
+    """What readers have gathered by camera since they were last asked; nothing of one that does not answer now."""
+    asked: list[Any] = [reader.sample.remote() for reader in readers]
+    answered, _ = ray.wait(asked, num_returns=len(asked), timeout=_SAMPLE_S)
     samples: dict[CameraName, dict[str, Any]] = {}
     for reference in answered:
         with suppress(RayError):
-            samples[asked[reference]] = dict(ray.get(reference))
+            samples |= ray.get(reference)
     return samples
 
 

@@ -18,9 +18,9 @@ class Detector:
 
     def __init__(self, settings: Detection, digest: str, models_dir: Path | None = None) -> None:
         from raycctv.detection.backends import open_backend
-        from raycctv.load import give_way
+        from raycctv.load import DETECTING, give_way
 
-        give_way()
+        give_way(DETECTING)
         self._digest = digest
         self._backend = open_backend(
             settings.model, settings.backend, threads=settings.threads, min_score=settings.min_score, models_dir=models_dir

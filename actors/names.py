@@ -11,9 +11,9 @@ _READER = "reader:"
 _DETECTOR = "detector:"
 
 
-def reader(camera: CameraName) -> str:
-    """The name of a camera's reader."""
-    return f"{_READER}{camera}"
+def reader(which: str) -> str:
+    """The name of a reader: after its camera, or by number where it has several. A camera's part of a status is called so."""
+    return f"{_READER}{which}"
 
 
 def detector(index: int) -> str:

@@ -67,7 +67,7 @@ class Observer:
         self._server = server
         self._supervisor = supervisor
         self._cameras = cameras
-        self._readers = cluster.readers(cameras)
+        self._readers = cluster.readers()
         self._clock = SystemClock()
         self._status: dict[str, Any] = {}
         self._samples: list[Sample] = []

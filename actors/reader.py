@@ -1,16 +1,20 @@
-"""One camera's reader."""
+"""Readers: one camera each, or several where there are more cameras than a machine has room for processes."""
 
 import itertools
 import logging
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
 
+from actors import names
+from actors.reconcile import reconcile
 from raycctv.clock import SystemClock
-from raycctv.config import Camera, Config
+from raycctv.config import Camera, CameraRetention, Config, digest
 from raycctv.types import CameraName
 
 if TYPE_CHECKING:
@@ -25,48 +29,108 @@ _PAUSE_S = 1.0
 
 @ray.remote
 class Reader:
-    """Runs :class:`raycctv.live.LiveReader` in a thread, with the detectors and the sink of the cluster.
+    """Runs a :class:`raycctv.live.LiveReader` for each of its cameras, with the detectors and the sink of the cluster.
+
+    It is told what to read by :meth:`read`. One that Ray starts anew has forgotten, and asks the supervisor to say it again.
 
     Args:
         detectors: asked in turn.
         sink: is given every new state of an event.
     """
 
-    def __init__(
-        self, name: CameraName, camera: Camera, config: Config, detectors: Sequence[Any], sink: Any, digest: str
-    ) -> None:
-        from raycctv.load import give_way
+    def __init__(self, name: str, config: Config, detectors: Sequence[Any], sink: Any, its_digest: str) -> None:
+        import cv2
 
-        give_way()
+        from raycctv.load import READING, give_way
+
+        give_way(READING)
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._name, self._camera, self._config = name, camera, config
-        self._digest = digest
+        cv2.setNumThreads(1)  # cameras are what runs side by side
+        self._name, self._config, self._digest = name, config, its_digest
         self._turn = itertools.cycle(detectors)
         self._sink = sink
-        self._stopped = threading.Event()
-        self._failures = 0
-        self._reader = self._new_reader()
-        self._thread = threading.Thread(target=self._run, name=f"read {name}", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._readings: dict[CameraName, _Reading] = {}
+        if ray.get_runtime_context().was_current_actor_reconstructed:
+            with suppress(ValueError):  # no supervisor: the next one tells all readers
+                ray.get_actor(names.SUPERVISOR, namespace=names.NAMESPACE).tell.remote(name)
 
     def digest(self) -> str:
         """Of what it was started with."""
         return self._digest
 
-    def status(self) -> dict[str, Any]:
-        """See :class:`raycctv.live.ReaderStats`; ``failures`` counts how often a fault of ours made reading start anew."""
-        return {**self._reader.stats.as_json(), "failures": self._failures}
+    def read(self, cameras: Mapping[CameraName, Camera]) -> None:
+        """Read these and no others; what is already read as wanted is not touched."""
+        wanted = {name: digest(_as_read(camera)) for name, camera in cameras.items()}
+        with self._lock:
+            actions = reconcile(wanted, {name: reading.digest for name, reading in self._readings.items()})
+            for name in actions.stop:
+                self._readings.pop(name).stop()
+            for name in actions.start:
+                self._readings[name] = _Reading(name, cameras[name], wanted[name], self._new_reader)
 
-    def sample(self) -> dict[str, Any]:
-        """``lags_s`` of the frames since the last call, which are forgotten here, and ``dropped`` as in the status.
+    def cameras(self) -> list[CameraName]:
+        """What it reads."""
+        return list(self._readings)
+
+    def status(self) -> dict[CameraName, dict[str, Any]]:
+        """By camera; see :class:`raycctv.live.ReaderStats`.
+
+        ``failures`` counts how often a fault of ours made reading start anew, ``actor`` and ``pid`` say where it is read.
+        """
+        here = {"actor": self._name, "pid": os.getpid()}
+        return {name: {**reading.status(), **here} for name, reading in self._readings.copy().items()}
+
+    def sample(self) -> dict[CameraName, dict[str, Any]]:
+        """By camera: ``lags_s`` of the frames since the last call, which are forgotten here, and ``dropped`` as in the status.
 
         For a trial, which takes percentiles of its own over times of its own.
         """
+        return {name: reading.sample() for name, reading in self._readings.copy().items()}
+
+    def stop(self) -> None:
+        """Stop reading; returns at once."""
+        self.read({})
+
+    def _new_reader(self, name: CameraName, camera: Camera) -> "LiveReader":
+        from raycctv.live import LiveReader
+
+        self._sink.abandon.remote(name)
+        return LiveReader(name, camera, self._config, SystemClock(), self._ask, self._emit)
+
+    def _ask(self, images: "Images") -> "Future[Verdicts]":
+        future: Future[Verdicts] = next(self._turn).detect.remote(images).future()
+        return future
+
+    def _emit(self, report: "Report") -> None:
+        self._sink.record.remote(report.event, report.snapshot_jpeg)
+
+
+class _Reading:
+    """One camera, read in a thread until :meth:`stop`.
+
+    Args:
+        new_reader: makes what reads it; again whenever it fails.
+    """
+
+    def __init__(
+        self, name: CameraName, camera: Camera, its_digest: str, new_reader: "Callable[[CameraName, Camera], LiveReader]"
+    ) -> None:
+        self.digest = its_digest
+        self._name, self._camera, self._new_reader = name, camera, new_reader
+        self._stopped = threading.Event()
+        self._failures = 0
+        self._reader = new_reader(name, camera)
+        threading.Thread(target=self._run, name=f"read {name}", daemon=True).start()
+
+    def status(self) -> dict[str, Any]:
+        return {**self._reader.stats.as_json(), "failures": self._failures}
+
+    def sample(self) -> dict[str, Any]:
         stats = self._reader.stats
         return {"lags_s": [stats.lags_s.popleft() for _ in range(len(stats.lags_s))], "dropped": dict(stats.dropped)}
 
     def stop(self) -> None:
-        """Stop reading; returns at once."""
         self._stopped.set()
         self._reader.stop()
 
@@ -80,17 +144,10 @@ class Reader:
                 self._reader.stop()
                 self._failures += 1
                 self._stopped.wait(_PAUSE_S)
-                self._reader = self._new_reader()
+                if not self._stopped.is_set():
+                    self._reader = self._new_reader(self._name, self._camera)
 
-    def _new_reader(self) -> "LiveReader":
-        from raycctv.live import LiveReader
 
-        self._sink.abandon.remote(self._name)
-        return LiveReader(self._name, self._camera, self._config, SystemClock(), self._ask, self._emit)
-
-    def _ask(self, images: "Images") -> "Future[Verdicts]":
-        future: Future[Verdicts] = next(self._turn).detect.remote(images).future()
-        return future
-
-    def _emit(self, report: "Report") -> None:
-        self._sink.record.remote(report.event, report.snapshot_jpeg)
+def _as_read(camera: Camera) -> Camera:
+    """A camera without what its reader does not care for."""
+    return camera.model_copy(update={"keep": CameraRetention()})

@@ -1,18 +1,31 @@
 """What must be done so that what runs becomes what is wanted. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from actors import names
+from raycctv.types import CameraName
+
+_CROWDED = 4
+"""Cameras to a core above which readers are shared: a process costs about 100 MB and, idle, nearly a hundredth of a core."""
+
+_READERS_PER_CORE = 2
+"""Shared readers to a core: what one of them computes in Python does not hold up the others."""
+
+
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True)
-class Actions:
-    """Actor names, each in the order of starting."""
+class Actions(Generic[Name]):
+    """Names of actors, or of a reader's cameras, each in the order of starting."""
 
-    stop: list[str]
-    start: list[str]
+    stop: list[Name]
+    start: list[Name]
 
 
-def reconcile(wanted: Mapping[str, str], observed: Mapping[str, str | None]) -> Actions:
+def reconcile(wanted: Mapping[Name, str], observed: Mapping[Name, str | None]) -> Actions[Name]:
     """Compare actors by name and configuration digest; an observed digest is None where the actor did not say.
 
     An actor with another digest is stopped and started: an actor's arguments are those of its first start. One that did
@@ -22,3 +35,33 @@ def reconcile(wanted: Mapping[str, str], observed: Mapping[str, str | None]) -> 
     unwanted = [name for name in observed if name not in wanted]
     missing = [name for name in wanted if name not in observed]
     return Actions(stop=unwanted + changed, start=[name for name in wanted if name in missing or name in changed])
+
+
+def readers_wanted(cameras: int, per_reader: int | None, cores: float) -> int:
+    """How many readers share the cameras.
+
+    Args:
+        per_reader: cameras of one reader; None chooses one, but several where the cameras crowd the cores.
+        cores: of the whole cluster.
+    """
+    if per_reader is not None:
+        return -(-cameras // per_reader)
+    return cameras if cameras <= _CROWDED * cores else min(cameras, max(1, round(_READERS_PER_CORE * cores)))
+
+
+def shared_out(cameras: Sequence[CameraName], readers: int, current: Mapping[CameraName, str]) -> dict[str, list[CameraName]]:
+    """Which reader, by actor name, reads which cameras. What can stay where it is read now stays; others go to the emptiest.
+
+    A reader of one camera is called after it, shared ones by number.
+    """
+    if readers >= len(cameras):
+        return {names.reader(camera): [camera] for camera in cameras}
+    shares: dict[str, list[CameraName]] = {names.reader(str(number)): [] for number in range(1, readers + 1)}
+    most = -(-len(cameras) // readers)
+    moved: list[CameraName] = []
+    for camera in cameras:
+        share = shares.get(current.get(camera, ""))
+        (moved if share is None or len(share) == most else share).append(camera)
+    for camera in moved:
+        min(shares.values(), key=len).append(camera)
+    return shares

@@ -14,10 +14,10 @@ from actors import names
 from actors.detector import Detector
 from actors.options import options
 from actors.reader import Reader
-from actors.reconcile import reconcile
+from actors.reconcile import readers_wanted, reconcile, shared_out
 from actors.sink import Sink
 from actors.storage import Storage
-from raycctv.config import Camera, CameraRetention, Config, digest
+from raycctv.config import Config, digest
 from raycctv.errors import ClusterError
 from raycctv.types import CameraName
 
@@ -45,6 +45,7 @@ class Supervisor:
         self._config = config
         self._lock = threading.Lock()
         self._started: dict[str, Any] = {}
+        self._shares: dict[str, list[CameraName]] = {}
         self._apply()
 
     def digest(self) -> str:
@@ -88,7 +89,12 @@ class Supervisor:
         if references:
             ray.wait(references, num_returns=len(references), timeout=_ANSWER_S)
         answers |= {name: _answer(reference) for name, reference in pending.items()}
-        return {name: answers[name] for name in self._wanted()}
+        return {part: told for name in self._wanted() for part, told in self._told(name, answers[name]).items()}
+
+    def tell(self, reader: str) -> None:
+        """Say again to a reader what it should read."""
+        with self._lock:
+            self._tell(reader)
 
     def stop(self, keep_recording: bool = False) -> None:
         """End all actors: readers first, so that nothing new comes, then detectors, storage and the sink."""
@@ -96,6 +102,13 @@ class Supervisor:
         wanted = [name for name in reversed(self._wanted()) if name in running]
         for _, alike in itertools.groupby(wanted, key=names.kind_of):
             self._stop_all(list(alike), keep_recording)
+
+    def _told(self, name: str, answer: dict[str, Any]) -> dict[str, Any]:
+        """What an actor says, under its name; of a reader a part for each camera."""
+        if names.kind_of(name) != "reader":
+            return {name: answer}
+        silent = answer if set(answer) == {"error"} else {"error": f"{name} does not read it yet"}
+        return {names.reader(camera): answer.get(camera, silent) for camera in self._shares.get(name, ())}
 
     def _wanted(self) -> dict[str, str]:
         """Actor name: digest of what it is started with, in the order of starting."""
@@ -105,33 +118,46 @@ class Supervisor:
         if any(camera.recorded for camera in config.cameras.values()):
             wanted[names.STORAGE] = digest(config)
         wanted |= {names.detector(i): digest(config.detection) for i in range(config.detection.actors)}
-        wanted |= {names.reader(name): shared + digest(_as_read(camera)) for name, camera in config.cameras.items()}
+        wanted |= dict.fromkeys(self._shares, shared)
         return wanted
 
     def _apply(self) -> None:
-        wanted = self._wanted()
         with self._lock:
-            actions = reconcile(wanted, _digests())
+            self._share_out()
+            wanted = self._wanted()
+            actions = reconcile(wanted, _said("digest"))
             for name in actions.stop:
                 log.info("stopping %s", name)
                 self._stop_all([name], keep_recording=name in wanted)
             for name in actions.start:
                 log.info("starting %s", name)
                 self._start_one(name, wanted[name])
+            for name in self._shares:
+                self._tell(name)
+
+    def _share_out(self) -> None:
+        cameras = list(self._config.cameras)
+        current = {camera: name for name, reads in _said("cameras", "reader").items() for camera in reads or ()}
+        cores = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
+        self._shares = shared_out(cameras, readers_wanted(len(cameras), self._config.cameras_per_reader, cores), current)
+
+    def _tell(self, reader: str) -> None:
+        cameras = {camera: self._config.cameras[camera] for camera in self._shares.get(reader, ())}
+        self._handle(reader).read.remote(cameras)
 
     def _start_one(self, name: str, its_digest: str) -> None:
         config = self._config
-        camera = names.camera_of(name)
+        kind = names.kind_of(name)
         if name == names.SINK:
             self._create("sink", name, config, its_digest)
         elif name == names.STORAGE:
             self._create("storage", name, config, self._handle(names.SINK), its_digest)
-        elif camera is None:
-            self._create("detector", name, config.detection, its_digest)
+        elif kind == "detector":
+            self._create(kind, name, config.detection, its_digest)
         else:
             detectors = [self._handle(names.detector(i)) for i in range(config.detection.actors)]
-            sink = self._handle(names.SINK)
-            self._create("reader", name, camera, config.cameras[camera], config, detectors, sink, its_digest)
+            shared = config.model_copy(update={"cameras": {}})
+            self._create(kind, name, name, shared, detectors, self._handle(names.SINK), its_digest)
 
     def _create(self, kind: str, name: str, *arguments: Any) -> None:
         self._started[name] = _CLASSES[kind].options(**options(kind, name)).remote(*arguments)
@@ -160,11 +186,6 @@ class Supervisor:
             ray.kill(handles[name])
 
 
-def _as_read(camera: Camera) -> Camera:
-    """A camera without what its reader does not care for."""
-    return camera.model_copy(update={"keep": CameraRetention()})
-
-
 def _running() -> list[str]:
     every = [
         entry["name"] for entry in ray.util.list_named_actors(all_namespaces=True) if entry["namespace"] == names.NAMESPACE
@@ -176,20 +197,21 @@ def _handle(name: str) -> Any:
     return ray.get_actor(name, namespace=names.NAMESPACE)
 
 
-def _digests() -> dict[str, str | None]:
-    """Of what each running actor was started with; None of one that does not say."""
+def _said(method: str, kind: str | None = None) -> dict[str, Any]:
+    """What each running actor, or each of a kind, answers to ``method``; None of one that does not say."""
     asked: dict[str, Any] = {}
     for name in _running():
-        with suppress(ValueError):  # gone meanwhile
-            asked[name] = _handle(name).digest.remote()
+        if kind in (None, names.kind_of(name)):
+            with suppress(ValueError):  # gone meanwhile
+                asked[name] = getattr(_handle(name), method).remote()
     if asked:
         ray.wait(list(asked.values()), num_returns=len(asked), timeout=_ANSWER_S)
-    return {name: _digest_said(name, reference) for name, reference in asked.items()}
+    return {name: _answered(name, reference) for name, reference in asked.items()}
 
 
-def _digest_said(name: str, reference: Any) -> str | None:
+def _answered(name: str, reference: Any) -> Any:
     try:
-        return str(ray.get(reference, timeout=0))
+        return ray.get(reference, timeout=0)
     except (RayError, TimeoutError) as error:
         log.warning("%s does not say what it runs, and is left as it is: %s", name, error)
         return None
@@ -200,8 +222,3 @@ def _answer(reference: Any) -> dict[str, Any]:
         return dict(ray.get(reference, timeout=0))
     except (RayError, TimeoutError) as error:
         return {"error": str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__}
-
-
-def camera_names(status: dict[str, Any]) -> list[CameraName]:
-    """The cameras that a status speaks of."""
-    return [camera for name in status if (camera := names.camera_of(name)) is not None]

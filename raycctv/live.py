@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,11 +39,11 @@ AskDetector = Callable[[npt.NDArray[np.uint8]], "Future[Verdicts]"]
 _VERDICT_TIMEOUT_S = 10.0
 """A verdict that takes longer is given up: a detector that hangs must not hold the window for ever."""
 
-_BEHIND_S, _CAUGHT_UP_S = 1.5, 0.5
+_BEHIND_S, _CAUGHT_UP_S = 1.0, 0.4
 """Age of the newest packet above which reading is behind, and below which it has caught up."""
 
 _LATE_WAIT_S = 1.0
-"""Time for which the frames of before one waking wait for verdicts. The stream waits in the network meanwhile."""
+"""Time for which the frames of before one waking wait for verdicts, unless the machine is busy. The stream waits meanwhile."""
 
 _LAGS_KEPT = 9000
 """Lags of the last 10 minutes at 15 frames a second."""
@@ -83,8 +83,8 @@ class ReaderStats:
 
     def as_json(self) -> dict[str, Any]:
         """For ``status --json``: lags as their median and 95th percentile, None before the first frame."""
-        values = asdict(self)
-        lags = list(values.pop("lags_s"))
+        lags = list(self.lags_s)
+        values = asdict(replace(self, lags_s=deque()))
         p50, p95 = np.percentile(lags, [50, 95]).tolist() if lags else (None, None)
         return {**values, "lag_p50_s": p50, "lag_p95_s": p95, "pid": os.getpid()}
 
@@ -194,7 +194,7 @@ class LiveReader:
         assert self._decoder is not None
         self.stats.packets += 1
         self.stats.frames += 1
-        patience_s = _LATE_WAIT_S
+        patience_s = _LATE_WAIT_S if self._pressed() is Pressure.NONE else 0.0
         for frame in self._decoder.decode(packet):
             if self._decoder.late:
                 patience_s -= self._wait_for_room(patience_s)

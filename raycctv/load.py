@@ -53,13 +53,18 @@ class CpuLoad:
         self._busy = self._load > self._limit - (_HYSTERESIS if self._busy else 0.0)
 
 
-_LAST = 19
-"""The lowest priority that there is. Source: setpriority(2)."""
+READING, DETECTING = 19, 5
+"""Nice values, 0 being recording's: reading, the lowest that there is, saves when it falls behind; a verdict that comes late is
+of no use to anybody, and what is read is read for it. Source: setpriority(2)."""
 
 
-def give_way() -> None:
-    """Let this process have the CPU only when others do not want it: analysis can wait, recording cannot."""
-    _set_priority(_LAST)
+def give_way(nice: int) -> None:
+    """Let this process have less of the CPU where others want it: analysis can wait, recording cannot.
+
+    Needs no rights where it has been nicer until now; else it stays as it is.
+    """
+    with contextlib.suppress(PermissionError):
+        _set_priority(nice)
 
 
 def go_first() -> None:

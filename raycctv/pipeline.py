@@ -32,9 +32,6 @@ from raycctv.types import Boxes, CameraName, Candidate, Detections, Event, Frame
 _HOLD_S = 1.0
 """Time between two looks at an object that is there while nothing moves."""
 
-_SNAPSHOT_GAIN = 0.03
-"""A better view replaces a snapshot when its score is higher by this: coding a JPEG costs more than a crop's verdict."""
-
 _MASK_HEIGHT_PX = 360
 
 
@@ -60,10 +57,20 @@ class Report:
     snapshot_jpeg: bytes | None
 
 
-@dataclass
 class _Snapshot:
-    score: float
-    jpeg: bytes
+    """The best view of an object so far. It is coded when it is asked for: views get better many times."""
+
+    def __init__(self, frame: Frame, view: View) -> None:
+        self.score = view.score
+        self._frame: Frame | None = frame
+        self._view = view
+        self._jpeg = b""
+
+    def jpeg(self) -> bytes:
+        if self._frame is not None:
+            self._jpeg = snapshot_jpeg(self._frame, self._view.box, f"{self._view.label} {self._view.score:.2f}")
+            self._frame = None  # it holds a decoder's picture
+        return self._jpeg
 
 
 class Analysis:
@@ -192,15 +199,15 @@ class Analysis:
             return
         view = self._events.best_view(key)
         kept = self._snapshots.get(key)
-        if view in views and (kept is None or view.score >= kept.score + _SNAPSHOT_GAIN):
-            self._snapshots[key] = _Snapshot(view.score, snapshot_jpeg(frame, view.box, f"{view.label} {view.score:.2f}"))
+        if view in views and (kept is None or view.score > kept.score):
+            self._snapshots[key] = _Snapshot(frame, view)
 
     def _report(self, changes: Sequence[Change], frame: Frame | None = None) -> None:
         for change in changes:
             jpeg = None
             if change.key is not None:
                 kept = self._snapshots.get(change.key)
-                jpeg = kept.jpeg if kept else None
+                jpeg = kept.jpeg() if kept else None
             elif frame is not None and self._config.events.snapshots:
                 jpeg = snapshot_jpeg(frame, change.event.box, "motion")
             self._reports.append(Report(change.event, jpeg))

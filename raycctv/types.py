@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import Literal, NewType
+from typing import Literal, NewType, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +69,16 @@ class Packet:
     data: bytes = field(repr=False)
 
 
+class ToRgb(Protocol):
+    """Makes the uint8 (H, W, 3) RGB picture, or the part of it that is asked for: left, top, right, bottom in pixels.
+
+    Costs a conversion at each call, the less the smaller what is made. With ``least_px`` the part may come halved, as often as
+    its shorter side keeps so many pixels.
+    """
+
+    def __call__(self, part: tuple[int, int, int, int] | None = None, least_px: int | None = None) -> Rgb: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One decoded picture.
@@ -79,7 +89,7 @@ class Frame:
         media_time_s: seconds from the first picture of the stream.
         luma: uint8 (H, W), full range 0 to 255 or video range 16 to 235 as the stream has it; a read-only view of
             the decoder's own plane where it can be.
-        to_rgb: makes the uint8 (H, W, 3) RGB picture; costs a colour conversion at each call.
+        to_rgb: makes its RGB picture, or a part of it.
     """
 
     camera: CameraName
@@ -87,7 +97,7 @@ class Frame:
     captured_at_ns: int
     media_time_s: float
     luma: Luma = field(repr=False)
-    to_rgb: Callable[[], Rgb] = field(repr=False)
+    to_rgb: ToRgb = field(repr=False)
 
     @property
     def width_px(self) -> int:

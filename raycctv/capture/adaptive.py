@@ -379,10 +379,10 @@ class AdaptiveDecoder:
     def _wanted(self, stance: Stance, packet: Packet) -> Mode:
         if stance is Stance.QUIET and self.reason is None:
             return Mode.WATCHING
-        enough = stance is Stance.HELD or self._pressed() > Pressure.NONE
+        pressed = self._pressed() > Pressure.NONE
         short = self._gop_s is not None and self._gop_s <= SKIM_GOP_MAX_S
-        begun = self.mode is Mode.SKIMMING or packet.is_keyframe
-        return Mode.SKIMMING if enough and short and begun else Mode.EVERYTHING
+        begun = pressed or self.mode is Mode.SKIMMING or packet.is_keyframe
+        return Mode.SKIMMING if short and begun and (pressed or stance is Stance.HELD) else Mode.EVERYTHING
 
 
 class _Arrivals:

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import av
 import av.error
+import cv2
 import numpy as np
+from av.video.reformatter import ColorRange
 
 from raycctv.capture.packets import StreamInfo
 from raycctv.types import CameraName, Frame, Luma, Packet, Rgb
@@ -16,6 +19,9 @@ log = logging.getLogger(__name__)
 _EIGHT_BIT_LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray"})
 """Pixel formats whose first plane is 8-bit luma, which is then used as it lies. Source: ffmpeg's pixfmt.h."""
 
+_FULL_LUMA = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+_FULL_COLOUR = np.clip(np.round((np.arange(256) - 128) * (255 / 224) + 128), 0, 255).astype(np.uint8)
+"""From video range to full range. Source: ITU-R BT.601, 8-bit quantization levels."""
 
 _BACKWARD_S = 1.0
 """A longer step back than this is a camera that has begun to count anew, not a fault of one stamp."""
@@ -96,7 +102,7 @@ class Decoder:
             captured_at_ns=self._timeline.captured_at_ns(time_s),
             media_time_s=media_s,
             luma=_luma(picture),
-            to_rgb=lambda: _rgb(picture),
+            to_rgb=partial(_rgb, picture),
         )
         self.decoded += 1
         return frame
@@ -133,10 +139,41 @@ class _Times:
 def _luma(picture: av.VideoFrame) -> Luma:
     if picture.format.name not in _EIGHT_BIT_LUMA_FIRST:
         picture = picture.reformat(format="gray")
-    plane = picture.planes[0]
+    return _plane(picture, 0)
+
+
+def _plane(picture: av.VideoFrame, index: int) -> Luma:
+    """uint8 (h, w), as the decoder wrote it."""
+    plane = picture.planes[index]
     rows: Luma = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
     return rows[:, : plane.width]
 
 
-def _rgb(picture: av.VideoFrame) -> Rgb:
-    return np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+def _rgb(picture: av.VideoFrame, part: tuple[int, int, int, int] | None = None, least_px: int | None = None) -> Rgb:
+    left, top, right, bottom = part or (0, 0, picture.width, picture.height)
+    if part is None or picture.format.name not in ("yuv420p", "yuvj420p"):
+        whole = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+        return whole[top:bottom, left:right]
+    shortest = min(right - left, bottom - top)
+    halvings = 0 if least_px is None else max(0, (shortest // least_px).bit_length() - 1)
+    return _converted(picture, (left, top, right, bottom), halvings)
+
+
+def _converted(picture: av.VideoFrame, part: tuple[int, int, int, int], halvings: int) -> Rgb:
+    """RGB of a part of a 4:2:0 picture: ITU-R BT.601, as ffmpeg's scaler does where a stream says nothing else.
+
+    OpenCV converts a 400 x 400 part of a picture of 1920 x 1080 in a tenth of the time that ffmpeg takes for the whole.
+    """
+    grid = 2 ** max(1, halvings)
+    left, top, right, bottom = (edge // grid * grid for edge in (*part[:2], part[2] + grid - 1, part[3] + grid - 1))
+    luma = _plane(picture, 0)[top:bottom, left:right]
+    blue, red = (_plane(picture, index)[top // 2 : bottom // 2, left // 2 : right // 2] for index in (1, 2))
+    size = (luma.shape[1] >> halvings, luma.shape[0] >> halvings)
+    planes = [
+        cv2.resize(plane, size, interpolation=cv2.INTER_AREA if halvings else cv2.INTER_LINEAR) for plane in (luma, red, blue)
+    ]
+    if picture.format.name == "yuv420p" and picture.color_range != ColorRange.JPEG:
+        planes = [cv2.LUT(plane, table) for plane, table in zip(planes, (_FULL_LUMA, _FULL_COLOUR, _FULL_COLOUR), strict=True)]
+    rgb = np.asarray(cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YCrCb2RGB), np.uint8)
+    x0, y0, x1, y1 = (edge >> halvings for edge in (part[0] - left, part[1] - top, part[2] - left, part[3] - top))
+    return rgb[y0:y1, x0:x1]

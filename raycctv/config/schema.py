@@ -209,6 +209,11 @@ class Config(Section):
     """The whole file."""
 
     cameras: dict[Annotated[CameraName, AfterValidator(_check_name)], Camera] = Field(min_length=1, description="name: camera")
+    cameras_per_reader: int | None = Field(
+        None,
+        ge=1,
+        description="cameras to a reader actor; none means one, and several where there are more than four to a core",
+    )
     decode: Decode = Decode()
     motion: Motion = Motion()
     detection: Detection = Detection()

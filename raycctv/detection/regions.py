@@ -23,6 +23,9 @@ _JOIN_GROWTH = 1.35
 """Two squares become one if that is at most so much larger than the larger: the objects lose a quarter of their size, and
 one crop is saved."""
 
+_BEYOND = 128
+"""Grey level of what lies beyond the picture."""
+
 _BOXES_MAX = 24
 """Of more moving regions than this, the largest are kept: the work below grows with their square."""
 
@@ -54,14 +57,13 @@ def plan_regions(boxes_xyxy: Boxes, width_px: int, height_px: int, limit: int) -
 
 
 def cut(frame: Frame, squares: Sequence[Square]) -> list[Candidate]:
-    """The crops of one frame, each uint8 (300, 300, 3) RGB. Converts the frame's colour once."""
-    rgb = frame.to_rgb()
+    """The crops of one frame, each uint8 (300, 300, 3) RGB. Converts the colour of what they show alone."""
     return [
         Candidate(
             camera=frame.camera,
             seq=frame.seq,
             captured_at_ns=frame.captured_at_ns,
-            image=_crop(rgb, square),
+            image=_crop(frame, square),
             transform=CropTransform(square.left, square.top, square.side / CROP_SIZE_PX),
         )
         for square in squares
@@ -96,14 +98,15 @@ def _joins(squares: Sequence[Square], width_px: int, height_px: int) -> list[tup
     return joins
 
 
-def _crop(rgb: Rgb, square: Square) -> Rgb:
-    height, width, _ = rgb.shape
-    x0, y0 = max(square.left, 0), max(square.top, 0)
-    x1, y1 = min(square.left + square.side, width), min(square.top + square.side, height)
-    inside = rgb[y0:y1, x0:x1]
-    over = (y0 - square.top, square.top + square.side - y1, x0 - square.left, square.left + square.side - x1)
-    if any(over):
-        inside = np.asarray(cv2.copyMakeBorder(inside, *over, cv2.BORDER_CONSTANT, value=(128, 128, 128)), np.uint8)
-    shrinking = square.side > CROP_SIZE_PX
-    size = (CROP_SIZE_PX, CROP_SIZE_PX)
-    return np.asarray(cv2.resize(inside, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR), np.uint8)
+def _crop(frame: Frame, square: Square) -> Rgb:
+    """What the square shows; grey where it hangs over the picture's edge."""
+    left, top, side = square.left, square.top, square.side
+    part = (max(left, 0), max(top, 0), min(left + side, frame.width_px), min(top + side, frame.height_px))
+    x0, y0, x1, y1 = (round((edge - start) * CROP_SIZE_PX / side) for edge, start in zip(part, (left, top) * 2, strict=True))
+    inside = frame.to_rgb(part, least_px=max(x1 - x0, y1 - y0))
+    seen = cv2.resize(inside, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)  # by less than half: nothing is skipped
+    if seen.shape[:2] == (CROP_SIZE_PX, CROP_SIZE_PX):
+        return np.asarray(seen, np.uint8)
+    crop = np.full((CROP_SIZE_PX, CROP_SIZE_PX, 3), _BEYOND, np.uint8)
+    crop[y0:y1, x0:x1] = seen
+    return crop

@@ -1,10 +1,11 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import names
-from actors.reconcile import Actions, reconcile
+from actors.reconcile import Actions, readers_wanted, reconcile, shared_out
 from raycctv.types import CameraName
 
+GATE, YARD = CameraName("gate"), CameraName("yard")
 NAMES = st.sampled_from(["sink", "storage", "detector:0", "reader:a", "reader:b"])
 WANTED = st.dictionaries(NAMES, st.sampled_from(["1", "2"]))
 OBSERVED = st.dictionaries(NAMES, st.sampled_from(["1", "2", None]))
@@ -32,7 +33,40 @@ def test_reconcile_leads_to_what_is_wanted_and_touches_nothing_else(
     assert reconcile(wanted, after) == Actions(stop=[], start=[])
 
 
-def test_names_lead_to_their_cameras_and_back() -> None:
-    assert names.camera_of(names.reader(CameraName("gate"))) == "gate"
-    assert names.camera_of(names.detector(0)) is None
-    assert names.camera_of(names.STORAGE) is None
+@pytest.mark.parametrize(
+    ("cameras", "per_reader", "cores", "wanted"),
+    [
+        (4, None, 2, 4),
+        (8, None, 2, 8),
+        (9, None, 2, 4),
+        (32, None, 2, 4),
+        (32, None, 8, 32),
+        (5, 2, 2, 3),
+        (3, 9, 2, 1),
+        (9, None, 0, 1),
+    ],
+)
+def test_readers_are_shared_where_cameras_crowd_the_cores(
+    cameras: int, per_reader: int | None, cores: float, wanted: int
+) -> None:
+    assert readers_wanted(cameras, per_reader, cores) == wanted
+
+
+def test_reader_of_one_camera_is_called_after_it() -> None:
+    assert shared_out([GATE, YARD], 2, {}) == {"reader:gate": [GATE], "reader:yard": [YARD]}
+
+
+CAMERAS = st.lists(st.integers(0, 40).map(lambda n: CameraName(f"c{n}")), unique=True)
+
+
+@given(CAMERAS, CAMERAS, st.integers(1, 9))
+def test_cameras_are_shared_out_evenly_and_stay_where_they_are(
+    before: list[CameraName], after: list[CameraName], readers: int
+) -> None:
+    shares = shared_out(before, readers, {})
+    current = {camera: reader for reader, cameras in shares.items() for camera in cameras}
+    again = shared_out(after, readers, current)
+    assert sorted(camera for cameras in again.values() for camera in cameras) == sorted(after)
+    assert max(map(len, again.values()), default=0) <= max(1, -(-len(after) // readers))
+    if len(before) > readers and set(before) <= set(after):
+        assert all(camera in again[reader] for camera, reader in current.items())

@@ -1,10 +1,12 @@
 """Streams that come, go, break and lie, through a real nginx-rtmp."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -172,6 +174,29 @@ def test_decoder_luma_is_the_picture(clip: Path) -> None:
     rgb = frame.to_rgb()
     assert rgb.shape == (360, 640, 3)
     assert np.abs(rgb.astype(int).mean(axis=2) - frame.luma).mean() < 15
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "yuv422p"])
+@pytest.mark.parametrize("part", [(0, 0, 640, 360), (101, 53, 322, 311), (2, 4, 302, 304)])
+def test_decoder_converts_a_part_as_it_converts_the_whole(
+    pixels: str, part: tuple[int, int, int, int], clip: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "colours.mp4"
+    subprocess.run(
+        ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=s=640x360:d=0.2", "-pix_fmt", pixels, path], check=True
+    )
+    with Stream(NAME, StreamUrl.parse(f"file://{path}"), CLOCK, timeout_s=None) as stream:
+        decoder = Decoder(NAME, stream.info, FileTimeline(0))
+        frame = next(frame for packet in stream.packets() for frame in decoder.decode(packet))
+    left, top, right, bottom = part
+    whole, alone, small = frame.to_rgb()[top:bottom, left:right], frame.to_rgb(part), frame.to_rgb(part, least_px=150)
+    assert alone.shape == whole.shape
+    difference = np.abs(whole.astype(int) - alone)
+    assert difference.mean() < 3  # colour at sharp edges is filtered otherwise
+    assert np.median(difference) <= 2
+    if pixels != "yuv422p" and min(alone.shape[:2]) >= 300:
+        assert min(small.shape[:2]) in range(150, 300)
+        assert np.abs(cv2.resize(whole, small.shape[1::-1], interpolation=cv2.INTER_AREA).astype(int) - small).mean() < 6
 
 
 def test_decoder_gives_times_that_never_fall(shared_data: Path) -> None:

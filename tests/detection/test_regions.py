@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raycctv.detection.regions import cut, plan_regions
-from raycctv.types import CROP_SIZE_PX, Boxes, CameraName, Frame
+from raycctv.types import CROP_SIZE_PX, Boxes, CameraName, Frame, Rgb, ToRgb
 
 WIDTH, HEIGHT = 1280, 720
 
@@ -46,10 +46,17 @@ def test_plan_regions_joins_neighbours_and_leaves_strangers() -> None:
     assert len(plan_regions(boxes, WIDTH, HEIGHT, 4)) == 2
 
 
+def part_of(rgb: Rgb) -> ToRgb:
+    def to_rgb(part: tuple[int, int, int, int] | None = None, least_px: int | None = None) -> Rgb:
+        return rgb if part is None else rgb[part[1] : part[3], part[0] : part[2]]
+
+    return to_rgb
+
+
 def test_cut_shows_what_is_there_and_knows_the_way_back() -> None:
     rgb = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     rgb[300:340, 600:620] = 255
-    frame = Frame(CameraName("a"), 7, 1, 0.0, rgb[..., 0], lambda: rgb)
+    frame = Frame(CameraName("a"), 7, 1, 0.0, rgb[..., 0], part_of(rgb))
     boxes = np.array([[600, 300, 620, 340]], np.float32)
     (candidate,) = cut(frame, plan_regions(boxes, WIDTH, HEIGHT, 4))
     assert candidate.image.shape == (CROP_SIZE_PX, CROP_SIZE_PX, 3)
@@ -61,7 +68,7 @@ def test_cut_shows_what_is_there_and_knows_the_way_back() -> None:
 
 def test_cut_pads_a_square_that_hangs_over_the_picture() -> None:
     rgb = np.full((100, 400, 3), 255, np.uint8)
-    frame = Frame(CameraName("a"), 0, 0, 0.0, rgb[..., 0], lambda: rgb)
+    frame = Frame(CameraName("a"), 0, 0, 0.0, rgb[..., 0], part_of(rgb))
     (square,) = plan_regions(np.array([[0, 0, 400, 100]], np.float32), 400, 100, 1)
     (candidate,) = cut(frame, [square])
     assert (candidate.image[:100] == 128).all()

@@ -9,7 +9,7 @@ from raycctv.clock import NS_PER_S
 from raycctv.config import Motion
 from raycctv.motion.difference import MotionDetector
 from raycctv.motion.zones import unmasked
-from raycctv.types import CameraName, Frame, Luma, MotionResult
+from raycctv.types import CameraName, Frame, Luma, MotionResult, Rgb
 
 HEIGHT, WIDTH, FPS = 360, 640, 10
 Paint = Callable[[Luma, float], None]
@@ -23,7 +23,11 @@ def scene(seconds: float, paint: Paint, noise: float = 3.0, seed: int = 0) -> It
     for index in range(round(seconds * FPS)):
         luma = np.clip(wall + random.normal(0, noise, wall.shape), 0, 255).astype(np.uint8)
         paint(luma, index / FPS)
-        yield Frame(CameraName("a"), index, index * NS_PER_S // FPS, index / FPS, luma, lambda: np.zeros((1, 1, 3), np.uint8))
+        yield Frame(CameraName("a"), index, index * NS_PER_S // FPS, index / FPS, luma, no_colour)
+
+
+def no_colour(part: tuple[int, int, int, int] | None = None, least_px: int | None = None) -> Rgb:
+    raise AssertionError("motion is found on luma alone")
 
 
 def nothing(luma: Luma, t: float) -> None:
