@@ -34,6 +34,7 @@ WIDTH_PX, HEIGHT_PX, FPS = 1920, 1080, 15
 SAME_PX = (320, 180)
 NOISE_LEVELS = 3.0
 MIN_AREA = 0.0006
+_AROUND = np.ones((3, 3), np.uint8)
 
 
 class Raycctv:
@@ -45,7 +46,7 @@ class Raycctv:
 
     def __call__(self, luma: Picture) -> int:
         number = next(self._numbers)
-        frame = Frame(CameraName("x"), number, number * NS_PER_S // FPS, number / FPS, luma, lambda: _nothing())
+        frame = Frame(CameraName("x"), number, number * NS_PER_S // FPS, number / FPS, luma, _nothing)
         return len(self._detector.update(frame).boxes_xyxy)
 
 
@@ -70,11 +71,11 @@ class Frigate:
         self._moving = 0
 
     def __call__(self, luma: Picture) -> int:
-        small = cv2.resize(luma, self._size_px, interpolation=cv2.INTER_NEAREST)
+        small = _reduced(luma, self._size_px)
         blurred = cv2.GaussianBlur(self._stretched(small), (3, 3), 1)
         difference = cv2.absdiff(blurred, cv2.convertScaleAbs(self._average))
         _, changed = cv2.threshold(difference, self._THRESHOLD, 255, cv2.THRESH_BINARY)
-        contours, _ = cv2.findContours(cv2.dilate(changed, None), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        contours, _ = cv2.findContours(cv2.dilate(changed, _AROUND), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         areas = [cv2.contourArea(contour) for contour in contours]
         boxes = [cv2.boundingRect(c) for c, area in zip(contours, areas, strict=True) if area > self._CONTOUR_PX]
         if sum(areas) < self._CALM_SHARE * small.size and len(boxes) <= 4:
@@ -90,7 +91,8 @@ class Frigate:
             return small
         self._contrasts[next(self._numbers) % self._KEPT] = low, high
         least, most = np.mean(self._contrasts, axis=0)
-        return ((np.clip(small, least, most) - least) / (most - least) * 255).astype(np.uint8)
+        stretched: Picture = ((np.clip(small, least, most) - least) / (most - least) * 255).astype(np.uint8)
+        return stretched
 
 
 class Subtractor:
@@ -132,11 +134,11 @@ def _reduced(luma: Picture, size_px: tuple[int, int]) -> Picture:
 
 def _regions(mask: Picture) -> int:
     opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)))
-    contours, _ = cv2.findContours(cv2.dilate(opened, None), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    contours, _ = cv2.findContours(cv2.dilate(opened, _AROUND), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return sum(cv2.contourArea(contour) > MIN_AREA * mask.size for contour in contours)
 
 
-def _nothing() -> Picture:
+def _nothing(*_: object) -> Picture:
     raise AssertionError("no colour is asked for")
 
 
