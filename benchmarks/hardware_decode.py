@@ -134,10 +134,10 @@ def measured(
     return Cost(codec, way, 1000 * cpu_s / rounds, 1000 * wall_s / rounds, drift), last
 
 
-def measure(count: int, rounds: int) -> list[Cost]:
+def measure(codecs: list[str], count: int, rounds: int) -> list[Cost]:
     costs: list[Cost] = []
     with tempfile.TemporaryDirectory() as folder:
-        for codec in ENCODERS:
+        for codec in codecs:
             path = clip(codec, count, Path(folder))
             whole: Picture | None = None
             for way, open_it in ways().items():
@@ -148,10 +148,10 @@ def measure(count: int, rounds: int) -> list[Cost]:
     return costs
 
 
-def chosen() -> dict[str, dict[str, Any]]:
+def chosen(codecs: list[str]) -> dict[str, dict[str, Any]]:
     """What readers decode each codec with, where ``decode.hardware`` is ``auto``; and what looking costs."""
     said = {}
-    for codec in ENCODERS:
+    for codec in codecs:
         began_s = time.perf_counter()
         choice = choose("auto", codec)
         spent_ms = 1000 * (time.perf_counter() - began_s)
@@ -174,11 +174,13 @@ def print_costs(costs: list[Cost]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--codec", choices=list(ENCODERS), action="append", help="only this one; may be given more than once")
     parser.add_argument("--pictures", type=int, default=90, help="of each clip; at least one GOP of 30")
     parser.add_argument("--rounds", type=int, default=3, help="through each clip")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     options = parser.parse_args()
-    found, costs = chosen(), measure(options.pictures, options.rounds)
+    codecs = options.codec or list(ENCODERS)
+    found, costs = chosen(codecs), measure(codecs, options.pictures, options.rounds)
     if options.json:
         print(json.dumps({"chosen": found, "costs": [asdict(cost) for cost in costs]}))
         return

@@ -215,11 +215,11 @@ def _spent_s(process: psutil.Process) -> float:
 
 
 def idle(actors: int, seconds: float) -> Cost:
-    """What Ray's processes and so many idle readers use of this machine."""
+    """What Ray's processes and so many idle readers use of this machine, once they have come to rest."""
     with private_cluster():
         readers = [_started(IdleReader) for _ in range(actors)]
         ray.get([reader.ready.remote() for reader in readers])
-        time.sleep(SETTLE_S)
+        time.sleep(min(SETTLE_S, seconds))
         found = [(kind, process) for process in psutil.Process().children(recursive=True) if (kind := _kind(process))]
         before_s = [_spent_s(process) for _, process in found]
         began_s = time.monotonic()

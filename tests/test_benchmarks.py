@@ -12,6 +12,10 @@ SMALL = {
     "catalog.py": ["--segments", "6400"],
     "decode_cost.py": ["--seconds", "3", "--warm-up", "4"],
     "decode_recall.py": ["{clip}"],
+    "hardware_decode.py": ["--codec", "h264", "--pictures", "30", "--rounds", "1"],
+    "load_ramp.py": ["--cameras", "1", "--seconds", "5", "--warm-up", "1"],
+    "motion_algorithms.py": ["--pictures", "6"],
+    "ray_transfer.py": ["--part", "calls", "--part", "processes", "--calls", "10", "--readers", "1", "--seconds", "1"],
     "recorders.py": ["--cameras", "2", "--seconds", "5", "--segment", "5"],
 }
 
