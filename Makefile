@@ -7,7 +7,7 @@ TEST_STAMP := $(STAMP)-test
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help demo test test-slow test-faults check setup requirements clean
+.PHONY: help demo test test-slow test-faults notebooks check setup requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test-slow: $(TEST_STAMP) ## the tests that take minutes
 
 test-faults: $(TEST_STAMP) ## break every part of the running pipeline; prints what each fault costs (20 minutes)
 	$(PYTHON) -m pytest -m faults
+
+notebooks: $(TEST_STAMP) ## run the notebooks anew, with the results that lie in benchmarks/results
+	.venv/bin/jupyter-execute --inplace notebooks/*.ipynb
 
 check: $(TEST_STAMP) ## style and types
 	.venv/bin/ruff check .

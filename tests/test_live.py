@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+from rtsp import PASSWORD, RtspCamera, missing_for_rtsp
 from support import NS, until
 
 from raycctv import live
@@ -18,6 +21,7 @@ from raycctv.pipeline import Report, analyze_file
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
 from raycctv.simulate.proxy import CorruptingProxy
+from raycctv.simulate.scenes import drawn, encode
 from raycctv.types import HEALTH_KINDS, CameraName, Detections, Event, Pressure
 
 NAME = CameraName("cam")
@@ -255,3 +259,34 @@ def test_camera_that_goes_away_is_an_event_from_its_last_packet_to_its_next(
     until(lambda: len(away()) == 5, 20)
     running.stop()
     assert away()[5].ended_at_ns is not None  # nobody follows it any more
+
+
+def paint_late_walker(picture: npt.NDArray[np.uint8], t: float) -> None:
+    """A bright block that goes right at 60 px/s, from 8 s on."""
+    if t >= 8:
+        left = round((t - 8) * 60)
+        picture[150:230, left : left + 30] = 230
+
+
+@pytest.fixture
+def h265_camera(tmp_path: Path) -> Iterator[RtspCamera]:
+    """12 s of H.265 by RTSP."""
+    if missing_for_rtsp():
+        pytest.skip(f"no RTSP server: {missing_for_rtsp()}; scripts/system_packages.sh test installs it")
+    clip = tmp_path / "late.mp4"
+    encode(drawn(paint_late_walker, 480, 270, 15, 12), clip, fps=15, gop=15, codec="libx265")
+    camera = RtspCamera(clip, "--codec", "h265", "--user", "admin", "--password", PASSWORD)
+    camera.start()
+    yield camera
+    camera.stop()
+
+
+def test_h265_camera_is_watched_by_its_keyframes_and_wakes_when_something_moves(h265_camera: RtspCamera, run: Run) -> None:
+    running = run(h265_camera.url().reveal(), sees_nothing)
+    until(lambda: running.stats.decode.get("mode") == "watching", 15)
+    watched = running.stats.decoded_frames
+    until(lambda: running.stats.candidates > 0, 15)
+    wakes = running.stats.decode["wakes"]
+    assert sum(wakes.values()) >= 1
+    assert watched < running.stats.decoded_frames < running.stats.frames
+    assert running.stats.corrupt == 0

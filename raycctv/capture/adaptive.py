@@ -27,6 +27,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from raycctv.capture.decoder import Decoder, Timeline
+from raycctv.capture.hardware import accelerated
 from raycctv.capture.packet_gate import PacketGate
 from raycctv.capture.packets import StreamInfo
 from raycctv.clock import NS_PER_S
@@ -146,6 +147,7 @@ def open_decoder(
     camera: CameraName, info: StreamInfo, timeline: Timeline, attention: Attention, settings: Decode, pressed: Pressed
 ) -> "AdaptiveDecoder | Decoder":
     """A decoder for one connection, that decodes as little as the settings and the stream allow."""
+    info = accelerated(camera, info, settings.hardware)
     if settings.mode == "all":
         return Decoder(camera, info, timeline, reason="decode.mode is all")
     if info.codec not in CODECS:
@@ -208,7 +210,8 @@ class AdaptiveDecoder:
 
     def status(self) -> dict[str, Any]:
         """What is decoded, why, and what has led to it."""
-        return {"mode": self.mode.value, "reason": self.reason, **asdict(self.stats), "alarm_at": round(self._gate.alarm_at, 1)}
+        how = {"mode": self.mode.value, "reason": self.reason, "device": self._decoder.device}
+        return {**how, **asdict(self.stats), "alarm_at": round(self._gate.alarm_at, 1)}
 
     def decode(self, packet: Packet) -> Iterator[Frame]:
         """The frames to look at now that ``packet`` has come. Look at each before asking for the next.

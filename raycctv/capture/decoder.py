@@ -36,7 +36,8 @@ class Timeline(Protocol):
 class Decoder:
     """Decodes one connection's packets.
 
-    A packet that cannot be decoded is counted in :attr:`corrupt` and survived: cameras and radio links damage streams.
+    A packet that cannot be decoded is counted in :attr:`corrupt` and survived: cameras and radio links damage streams. A device
+    that fails gives its place to software.
 
     Args:
         reason: why everything is decoded, for the status.
@@ -56,8 +57,12 @@ class Decoder:
         self._times = _Times()
         self._first_s: float | None = None
         self._frame_s = 1.0 / (info.frame_rate or 25.0)
+        self.device = info.device
         self._context = info.context
-        self._context.thread_count = threads
+        self._spare = info.spare
+        for context in (self._context, self._spare):
+            if context is not None:
+                context.thread_count = threads
 
     def decode(self, packet: Packet) -> Iterator[Frame]:
         """The frames that ``packet`` completes: none, one, or after reordering more."""
@@ -72,7 +77,7 @@ class Decoder:
 
     def status(self) -> dict[str, Any]:
         """What is decoded, and why."""
-        return {"mode": "everything", "reason": self.reason}
+        return {"mode": "everything", "reason": self.reason, "device": self.device}
 
     def restart(self) -> None:
         """Forget the last packets: the next one is a keyframe, of any time."""
@@ -85,11 +90,19 @@ class Decoder:
         except av.error.FFmpegError as error:
             self.corrupt += 1
             log.debug("%s: a packet could not be decoded: %s", self._camera, error)
+            self._leave_device(error)
             return
         for picture in pictures:
             if isinstance(picture, av.VideoFrame):
                 self.corrupt += picture.is_corrupt
                 yield self._framed(picture)
+
+    def _leave_device(self, error: av.error.FFmpegError) -> None:
+        """Go on in software where a device has failed. A damaged stream is no such failure, and is told as invalid data."""
+        if self._spare is None or isinstance(error, av.error.InvalidDataError):
+            return
+        log.warning("%s: %s decodes no more (%s); decoded in software from now on", self._camera, self.device, error.strerror)
+        self._context, self._spare, self.device = self._spare, None, "software"
 
     def _framed(self, picture: av.VideoFrame) -> Frame:
         time_s = self._times.of(picture)

@@ -44,6 +44,8 @@ class StreamInfo:
         frame_rate: as announced, or None.
         duration_s: None for a live stream.
         context: a decoder set up with the stream's own parameters (extradata and the like), for one use.
+        device: what ``context`` decodes with; see :mod:`raycctv.capture.hardware`.
+        spare: a decoder in software, where ``context`` is one of a device that may fail.
     """
 
     codec: str
@@ -52,6 +54,8 @@ class StreamInfo:
     frame_rate: float | None
     duration_s: float | None
     context: av.VideoCodecContext = field(repr=False)
+    device: str = "software"
+    spare: av.VideoCodecContext | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from raycctv.config.units import DurationS, FreeSpace, SizeBytes, Store, StreamUrl
 from raycctv.types import CameraName
@@ -22,7 +22,19 @@ def _check_name(name: str) -> str:
     return name
 
 
+_HARDWARE = re.compile(r"auto|off|cuda(:\d+)?|vaapi(:/\S+)?")
+
+
+def _check_hardware(wanted: object) -> object:
+    """YAML reads a bare ``off`` as false."""
+    text = "off" if wanted is False else wanted
+    if not isinstance(text, str) or not _HARDWARE.fullmatch(text):
+        raise ValueError(f"{wanted!r}: write auto, off, or a device: cuda, cuda:1, vaapi, vaapi:/dev/dri/renderD128")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
+Hardware = Annotated[str, BeforeValidator(_check_hardware)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Fraction, Fraction]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]
@@ -121,6 +133,10 @@ class Decode(Section):
     )
     busy: Fraction = Field(0.7, description="share of this machine's CPU above which it is busy")
     audit_s: DurationS = Field(120.0, gt=0, description="time between two looks at all of a quiet camera's frames")
+    hardware: Hardware = Field(
+        "auto",
+        description="auto: a device (cuda, vaapi) where one costs the CPU less than software; off: software; or a device",
+    )
 
 
 class Motion(Section):

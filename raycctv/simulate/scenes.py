@@ -84,7 +84,7 @@ def encode(
 ) -> None:
     """Code pictures (uint8 (H, W, 3) BGR) as a camera would: no B-frames, closed GOPs of ``gop`` frames."""
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=fps, options=_coding(gop))
+        stream: Any = container.add_stream(codec, rate=fps, options=_coding(gop, codec))
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, fps)
         for index, picture in enumerate(frames):
@@ -146,5 +146,6 @@ def _transcode(source: Path, view: View, path: Path) -> None:
         raise SceneError(f"{path.name} cannot be made: {' '.join(done.stderr.split())[-300:]}")
 
 
-def _coding(gop: int) -> dict[str, str]:
-    return {"preset": "veryfast", "crf": "24", "bf": "0", "g": str(gop), "sc_threshold": "0"}
+def _coding(gop: int, codec: str) -> dict[str, str]:
+    alone = {"x265-params": "scenecut=0:open-gop=0:log-level=error"} if codec == "libx265" else {"sc_threshold": "0"}
+    return {"preset": "veryfast", "crf": "24", "bf": "0", "g": str(gop), **alone}

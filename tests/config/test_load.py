@@ -95,6 +95,7 @@ def test_load_puts_the_second_copy_beside_the_file_and_leaves_urls(tmp_path: Pat
             CAMERA + "recording: {root: /a/b, copy_events: {to: 'file:///a/b/c'}}",
             ["recording", "copy_events.to", "lies in root"],
         ),
+        (CAMERA + "decode: {hardware: gpu}", ["decode.hardware", "'gpu'", "auto, off, or a device"]),
         ("cameras: {}", ["cameras", "at least 1"]),
         ("", ["empty", "cameras"]),
         ("- a\n", ["no mapping"]),
@@ -132,3 +133,9 @@ def test_load_names_a_file_that_cannot_be_read(tmp_path: Path, kind: str) -> Non
 def test_digest_changes_with_the_password_and_with_nothing_less() -> None:
     assert digest(good()) == digest(good())
     assert digest(good()) != digest(good("another"))
+
+
+@pytest.mark.parametrize("wanted", ["auto", "off", "cuda", "cuda:1", "vaapi:/dev/dri/renderD128"])
+def test_hardware_is_wanted_as_it_is_written(wanted: str) -> None:
+    """YAML reads a bare ``off`` as false."""
+    assert parse(f"{CAMERA}decode: {{hardware: {wanted}}}").decode.hardware == wanted
