@@ -18,7 +18,7 @@ from raycctv.clock import SystemClock
 from raycctv.config import Camera, Config, Recording, Retention, StreamUrl
 from raycctv.errors import CatalogError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
-from raycctv.recording.layout import opened_at_ns
+from raycctv.recording.layout import named_at_ns
 from raycctv.recording.verify import verify
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
@@ -133,7 +133,7 @@ def test_clock_stepped_by_an_hour_costs_nothing(
         segments = catalog.segments()
         assert verify(catalog, recording.root).bad == []
     recorded_s = sum(segment.duration_ns for segment in segments) / NS
-    ahead = [(opened_at_ns(Path(segment.path).name) or 0) > time.time_ns() for segment in segments]
+    ahead = [(named_at_ns(Path(segment.path).name) or 0) > time.time_ns() for segment in segments]
     lost_s = camera.online_s - recorded_s
     lost.append(Lost("clock an hour forward, then back", camera.online_s, lost_s))
     assert 2 <= sum(ahead) < len(ahead)
