@@ -90,16 +90,6 @@ def set_aside(incoming: Path) -> None:
         raise RecordingError(f"{incoming}: what the last recorder left cannot be renamed: {error.strerror}") from error
 
 
-def first_written_ns(path: Path) -> int | None:
-    """When its recorder wrote the first fragment, by its own clock; None where there is none, or it does not tell.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    first = next(fragments(path), None)
-    return None if first is None else first.written_at_ns
-
-
 def described(root: Path, camera: CameraName, path: Path) -> Segment:
     """The row of the segment file at ``path``.
 
@@ -171,8 +161,10 @@ def _move_to_broken(broken: Path, path: Path, reason: Unplayable) -> None:
 
 def _told_ns(path: Path) -> int | None:
     """When the file begins, as its first fragment tells, or else its name."""
-    written_ns = first_written_ns(path)
-    return named_at_ns(path.name) if written_ns is None else written_ns - _FRAGMENT_NS
+    first = next(fragments(path), None)
+    if first is None or first.written_at_ns is None:
+        return named_at_ns(path.name)
+    return first.written_at_ns - _FRAGMENT_NS
 
 
 def _started_at_ns(told_ns: int | None, last_write_less_duration_ns: int) -> int:

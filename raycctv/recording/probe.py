@@ -2,7 +2,6 @@
 
 import itertools
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ class Keyframe:
 
 
 def probe(path: Path) -> Media:
-    """Read every packet of the file; decodes none.
+    """Read every packet of the file; decodes none but the first keyframe, where keyframes say how they are coded.
 
     Raises:
         Unplayable: no video, or no keyframe in it.
@@ -65,13 +64,17 @@ def probe(path: Path) -> Media:
             if video is None:
                 raise Unplayable(f"{path}: holds no video")
             context = video.codec_context
+            width_px, height_px = context.width, context.height
             packets: list[tuple[int, int, bool]] = []
             sets: list[tuple[bytes, int]] = []
             for packet in container.demux(video):
                 if packet.size and packet.pts is not None:
                     packets.append((packet.pts, packet.duration or 0, packet.is_keyframe))
-                    if packet.is_keyframe:
-                        sets += [(found, packet.pos or 0) for found in _sequence_sets(context.name, packet)]
+                    found = _sequence_sets(context.name, packet) if packet.is_keyframe else b""
+                    if found and not sets:
+                        width_px, height_px = _shown_size(context, packet)
+                    if found:
+                        sets.append((found, packet.pos or 0))
             tick_ns = (video.time_base or 0) * NS_PER_S
     except (av.error.FileNotFoundError, av.error.PermissionError) as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror}") from error
@@ -83,7 +86,7 @@ def probe(path: Path) -> Media:
         _shown_ticks([(pts, ticks) for pts, ticks, _ in packets], round(SILENCE_S * NS_PER_S / tick_ns)) * tick_ns
     )
     changed_at = next((later[1] for earlier, later in itertools.pairwise(sets) if earlier[0] != later[0]), None)
-    return Media(duration_ns, context.name, context.width, context.height, changed_at)
+    return Media(duration_ns, context.name, width_px, height_px, changed_at)
 
 
 def position(path: Path, keyframe: Keyframe) -> int | None:
@@ -104,10 +107,10 @@ def position(path: Path, keyframe: Keyframe) -> int | None:
     return None
 
 
-def _sequence_sets(codec: str, keyframe: Any) -> Iterator[bytes]:
-    """The sequence parameter sets in a keyframe, as one; nothing where it has none, as most streams by RTMP."""
+def _sequence_sets(codec: str, keyframe: Any) -> bytes:
+    """The sequence parameter sets in a keyframe; empty where it has none, as most streams by RTMP."""
     if codec not in _SEQUENCE_SET:
-        return
+        return b""
     mask, shift, wanted = _SEQUENCE_SET[codec]
     data = bytes(keyframe)
     found, offset = b"", 0
@@ -116,8 +119,17 @@ def _sequence_sets(codec: str, keyframe: Any) -> Iterator[bytes]:
         offset = begin + int.from_bytes(data[offset:begin], "big")
         if data[begin] >> shift & mask == wanted:
             found += data[begin:offset]
-    if found:
-        yield found
+    return found
+
+
+def _shown_size(context: Any, keyframe: Any) -> tuple[int, int]:
+    """Width and height of the picture: the file's header may tell of what came before its recorder's camera changed."""
+    try:
+        for frame in [*context.decode(keyframe), *context.decode(None)]:
+            return frame.width, frame.height
+    except av.error.FFmpegError:
+        pass
+    return context.width, context.height
 
 
 def _shown_ticks(packets: list[tuple[int, int]], longest_gap: int) -> int:

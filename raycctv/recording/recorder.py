@@ -7,10 +7,11 @@ from pathlib import Path
 
 from raycctv.clock import NS_PER_S, Clock
 from raycctv.config import Recording, StreamUrl
+from raycctv.errors import RecordingError
 from raycctv.process import DetachedProcess, KeptProcess
 from raycctv.recording.changes import KeyframeList, take_off
 from raycctv.recording.command import SILENCE_S, keyframes_path, record_command
-from raycctv.recording.filing import HEADER_BYTES, file_closed, first_written_ns, open_files, set_aside
+from raycctv.recording.filing import HEADER_BYTES, described, file_closed, open_files, set_aside
 from raycctv.recording.layout import BROKEN, RUN_DIR, incoming_dir, make_writable
 from raycctv.types import Arrival, CameraName, Segment
 
@@ -84,9 +85,10 @@ class Recorder:
 
     @property
     def writing_since_ns(self) -> int | None:
-        """When the first fragment came of the file that was being written at the last :meth:`watch`."""
-        with contextlib.suppress(FileNotFoundError):  # closed and filed meanwhile
-            return None if self._written is None else first_written_ns(self._written[0])
+        """When the first frame came of the file that was being written at the last :meth:`watch`. Reads the file."""
+        if self._written is not None:
+            with contextlib.suppress(RecordingError, FileNotFoundError):  # no frame yet, or filed meanwhile
+                return described(self._root, self.camera, self._incoming / self._written[0].name).started_at_ns
         return None
 
     def check(self) -> bool:

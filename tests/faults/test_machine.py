@@ -18,7 +18,7 @@ from raycctv.clock import SystemClock
 from raycctv.config import Camera, Config, Recording, Retention, StreamUrl
 from raycctv.errors import CatalogError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
-from raycctv.recording.layout import named_at_ns
+from raycctv.recording.layout import incoming_dir, named_at_ns
 from raycctv.recording.verify import verify
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
@@ -137,6 +137,36 @@ def test_clock_stepped_by_an_hour_costs_nothing(
     lost_s = camera.online_s - recorded_s
     lost.append(Lost("clock an hour forward, then back", camera.online_s, lost_s))
     assert 2 <= sum(ahead) < len(ahead)
+    assert lost_s <= MEASURED_S
+
+
+def test_clock_set_back_while_nobody_files_overwrites_nothing(
+    rtmp: RtmpServer, camera: SimulatedCamera, clock: SteppedClock, tmp_path: Path, lost: list[Lost]
+) -> None:
+    """By whole segments, so that the same seconds come again."""
+    recording = Recording(root=tmp_path / "footage", segment_s=5)
+    config = Config(cameras={GATE: Camera(source=StreamUrl.parse(rtmp.url("stepped")))}, recording=recording)
+    storage = Storage(config, clock)
+    storage.tick()
+    camera.start()
+    until(lambda: bool(storage.status()["recorders"][GATE]["recording"]), 20, storage.tick)
+    storage.close(keep_recording=True)
+    waiting = incoming_dir(recording.root, GATE)
+    until(lambda: len(list(waiting.iterdir())) >= 3, 30)
+    clock.step(-10)
+    until(lambda: len(list(waiting.iterdir())) >= 6, 30)
+    again = Storage(config, clock)
+    until(filed(again, 5), 20, again.tick)
+    camera.stop()
+    until(lambda: again.status()["recorders"][GATE]["pid"] is None, 10)
+    again.close(keep_recording=False)
+    with Catalog(recording.root / CATALOG_NAME) as catalog:
+        segments = catalog.segments()
+        wrong = [one.problem for one in verify(catalog, recording.root).bad]
+    assert all(problem.startswith("begins ") for problem in wrong), wrong  # those seconds were twice
+    lost_s = camera.online_s - sum(segment.duration_ns for segment in segments) / NS
+    lost.append(Lost("clock set back while no storage actor runs", camera.online_s, lost_s))
+    assert len({named_at_ns(Path(segment.path).name) for segment in segments}) < len(segments)
     assert lost_s <= MEASURED_S
 
 

@@ -232,8 +232,12 @@ def test_catalog_that_is_damaged_while_open_says_so_and_is_made_anew_at_the_next
         catalog.reconcile(tmp_path)
         for number in range(200):
             catalog.put_event(event(f"e{number}"))
+    with sqlite3.connect(path) as connection:  # what says which tables there are stays, so that opening it succeeds
+        pages = connection.execute("SELECT pgoffset, pgsize FROM dbstat WHERE name <> 'sqlite_schema'").fetchall()
+    connection.close()
     data = bytearray(path.read_bytes())
-    data[4096:] = b"\xff" * (len(data) - 4096)  # the header stays, so that opening it succeeds
+    for offset, size in pages:
+        data[offset : offset + size] = b"\xff" * size
     path.write_bytes(data)
     with Catalog(path) as catalog:
         with pytest.raises(CatalogError, match="is damaged"):
