@@ -81,22 +81,25 @@ CREATE INDEX events_by_end ON events (ended_at_ns);
 
 _HEALTH = ", ".join(f"'{kind}'" for kind in sorted(HEALTH_KINDS))
 _WORTH = f"CASE kind WHEN 'motion' THEN {Value.MOTION:d} ELSE {Value.EVENT:d} END"
+_NEW_WORTH = _WORTH.replace("kind", "new.kind")
 _EVENTS_LENGTH = "(SELECT coalesce(max(ended_at_ns - started_at_ns), 0) FROM events)"
 _SEGMENTS_LENGTH = "(SELECT coalesce(max(ended_at_ns - started_at_ns), 0) FROM segments)"
 
 _VALUE = f"""
     max(coalesce((SELECT max({_WORTH}) FROM events
         WHERE camera = segments.camera AND kind NOT IN ({_HEALTH}) AND ended_at_ns IS NULL
-            AND started_at_ns < segments.ended_at_ns), 0),
+            AND +started_at_ns < segments.ended_at_ns), 0),
         coalesce((SELECT max({_WORTH}) FROM events
         WHERE camera = segments.camera AND kind NOT IN ({_HEALTH}) AND ended_at_ns >= segments.started_at_ns
             AND ended_at_ns <= segments.ended_at_ns + {_EVENTS_LENGTH} AND started_at_ns < segments.ended_at_ns), 0))
 """  # noqa: S608 - no value in it
-"""Of a segment, by the events that it shares time with. The longest event bounds what the index finds."""
+"""Of a segment, by the events that it shares time with. The longest event bounds what the index finds, and the plus keeps
+SQLite from looking through all events that have ended for those that go on."""
 
 _RAISE = f"""
-    UPDATE segments SET value = max(value, CASE new.kind WHEN 'motion' THEN {Value.MOTION:d} ELSE {Value.EVENT:d} END)
-    WHERE camera = new.camera AND new.kind NOT IN ({_HEALTH}) AND ended_at_ns > new.started_at_ns
+    UPDATE segments SET value = {_NEW_WORTH}
+    WHERE camera = new.camera AND new.kind NOT IN ({_HEALTH}) AND value < {_NEW_WORTH}
+        AND ended_at_ns > new.started_at_ns
         AND (new.ended_at_ns IS NULL
             OR started_at_ns <= new.ended_at_ns AND ended_at_ns <= new.ended_at_ns + {_SEGMENTS_LENGTH});
 """  # noqa: S608 - no value in it
