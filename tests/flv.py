@@ -1,10 +1,24 @@
 """Streams that no encoder makes in one go."""
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+PART_S = 6
+"""Of each picture size."""
+
 _FILE_HEADER = b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00"
 _TAG_HEADER_BYTES = 11
+
+
+def encoded(folder: Path, width: int, codec: str = "libx264", ending: str = "mp4") -> Path:
+    """PART_S of 16 : 9 with sound, a keyframe a second."""
+    path = folder / f"{codec}-{width}.{ending}"
+    source = ["-f", "lavfi", "-i", f"testsrc2=size={width}x{width * 9 // 16}:rate=15", "-f", "lavfi", "-i", "sine"]
+    coding = ["-c:v", codec, "-preset", "ultrafast", "-g", "15", "-pix_fmt", "yuv420p", "-c:a", "aac", "-t", str(PART_S)]
+    own = {"libx264": ["-bf", "0"], "libx265": ["-x265-params", "log-level=0:bframes=0:keyint=15", "-tag:v", "hvc1"]}[codec]
+    subprocess.run(["ffmpeg", "-v", "error", *source, *coding, *own, path], check=True)
+    return path
 
 
 def join(parts: Sequence[Path], joined: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from faults.pipeline import GATE, MEASURED_S, Lost, Pipeline
+from flv import PART_S, encoded, join
 from ray.autoscaler._private.constants import RAY_PROCESSES
 from support import NS, fill, until
 
@@ -168,6 +169,30 @@ def test_clock_set_back_while_nobody_files_overwrites_nothing(
     lost.append(Lost("clock set back while no storage actor runs", camera.online_s, lost_s))
     assert len({named_at_ns(Path(segment.path).name) for segment in segments}) < len(segments)
     assert lost_s <= MEASURED_S
+
+
+def test_change_of_resolution_costs_no_more_than_a_dead_recorder(rtmp: RtmpServer, tmp_path: Path, lost: list[Lost]) -> None:
+    """Within one RTMP session, which MP4 cannot follow."""
+    joined, recording = tmp_path / "joined.flv", Recording(root=tmp_path / "footage")
+    join([encoded(tmp_path, width, ending="flv") for width in (640, 320)], joined)
+    camera = SimulatedCamera(GATE, joined, rtmp.url("changing"))
+    url = StreamUrl.parse(rtmp.url("changing"))
+    storage = Storage(Config(cameras={GATE: Camera(source=url)}, recording=recording), SystemClock())
+    storage.tick()
+    camera.start()
+    try:
+        until(lambda: camera.online_s >= 2 * PART_S - 1, 30, storage.tick)
+    finally:
+        camera.stop()
+    until(lambda: storage.status()["recorders"][GATE]["pid"] is None, 10)
+    storage.close(keep_recording=False)
+    with Catalog(recording.root / CATALOG_NAME) as catalog:
+        segments = catalog.segments()
+        assert verify(catalog, recording.root).bad == []
+    lost_s = camera.online_s - sum(segment.duration_ns for segment in segments) / NS
+    lost.append(Lost("camera changes its resolution (RTMP)", camera.online_s, lost_s))
+    assert {segment.width_px for segment in segments} == {640, 320}
+    assert lost_s <= 3 + MEASURED_S
 
 
 def filed(storage: Storage, count: int) -> Callable[[], bool]:

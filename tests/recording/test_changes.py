@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flv import join
+from flv import PART_S, encoded, join
 from servers.rtsp import RtspCamera, missing_for_rtsp
 from support import NS, until
 
@@ -27,7 +27,6 @@ from raycctv.storage import Storage
 from raycctv.types import CameraName, Segment
 
 GATE = CameraName("gate")
-PART_S = 6
 CHANGE_S = 3.0
 """What a change by RTMP may cost."""
 
@@ -35,16 +34,6 @@ EXACT_S = 0.5
 """How exact a camera's own account is, and that of arrivals."""
 
 Open = Callable[[str], Storage]
-
-
-def encoded(folder: Path, width: int, codec: str = "libx264", ending: str = "mp4") -> Path:
-    """PART_S of 16 : 9 with sound, a keyframe a second."""
-    path = folder / f"{codec}-{width}.{ending}"
-    source = ["-f", "lavfi", "-i", f"testsrc2=size={width}x{width * 9 // 16}:rate=15", "-f", "lavfi", "-i", "sine"]
-    coding = ["-c:v", codec, "-preset", "ultrafast", "-g", "15", "-pix_fmt", "yuv420p", "-c:a", "aac", "-t", str(PART_S)]
-    own = {"libx264": ["-bf", "0"], "libx265": ["-x265-params", "log-level=0:bframes=0:keyint=15", "-tag:v", "hvc1"]}[codec]
-    subprocess.run(["ffmpeg", "-v", "error", *source, *coding, *own, path], check=True)
-    return path
 
 
 @pytest.fixture
