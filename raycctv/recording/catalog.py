@@ -298,7 +298,7 @@ class Catalog:
         for path in marked:
             remove_file(root, path)
         self.drop(marked)
-        rows = {segment.path for segment in self.segments()}
+        rows = {path for (path,) in self._read("SELECT path FROM segments WHERE state = 'closed'")}
         files = {path.relative_to(root).as_posix(): camera for camera, path in filed_files(root)}
         lost = sorted(rows - files.keys())
         self.drop(lost)
