@@ -116,6 +116,7 @@ def test_change_within_a_session_by_rtmp_starts_a_new_segment(
     assert changing.online_s - first_s - second_s <= CHANGE_S + EXACT_S
 
 
+@pytest.mark.slow
 def test_change_that_nobody_saw_leaves_no_file_that_does_not_play(
     changing: SimulatedCamera, rtmp: RtmpServer, open_storage: Open, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -131,7 +132,8 @@ def test_change_that_nobody_saw_leaves_no_file_that_does_not_play(
     assert begins_with_both(shown(recorded(tmp_path / "footage")))
 
 
-@pytest.mark.parametrize("codec", ["libx264", pytest.param("libx265", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_change_within_a_session_by_rtsp_costs_nothing(codec: str, open_storage: Open, tmp_path: Path) -> None:
     if missing_for_rtsp():
         pytest.skip(f"no RTSP server: {missing_for_rtsp()}; scripts/system_packages.sh test installs it")
