@@ -31,6 +31,15 @@ DISK_LOW = "disk_low"
 HEALTH_KINDS = frozenset({CAMERA_OFFLINE, RECORDING_GAP, DISK_LOW})
 """Kinds of events that say how raycctv and its cameras are, rather than what is seen."""
 
+
+class Value(IntEnum):
+    """What a segment is worth by the events that it shares time with, least first."""
+
+    CONTINUOUS = 0
+    MOTION = 1
+    EVENT = 2
+
+
 CROP_SIZE_PX = 300
 """Side of a detector crop: the input of SSDLite-MobileNetV2. Source: TF object detection zoo, ssdlite_mobilenet_v2_coco."""
 

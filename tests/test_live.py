@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from rtsp import PASSWORD, RtspCamera, missing_for_rtsp
+from servers.rtsp import PASSWORD, RtspCamera, missing_for_rtsp
 from support import NS, until
 
 from raycctv import live
