@@ -18,13 +18,17 @@ SOUND = "audiotestsrc is-live=true volume=0.1 ! audio/x-raw,rate=8000,channels=1
 
 
 def factory(clips: list[str], codec: str, sound: bool) -> GstRtspServer.RTSPMediaFactory:
-    """Plays the clips once, one after the other, to each client; parameter sets come with every keyframe, as from most cameras.
+    """Plays the clips once, one after the other, to each client; sound is G.711 at 8 kHz as most cameras have it.
 
-    Sound is G.711 at 8 kHz, also as from most cameras.
+    Of several clips parameter sets come with every keyframe, as from a camera that changes them.
     """
     made = GstRtspServer.RTSPMediaFactory()
-    read = " ".join(f'filesrc location="{clip}" ! qtdemux ! {codec}parse ! joined.' for clip in clips)
-    video = f"concat name=joined ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 {read}"
+    read = [f'filesrc location="{clip}" ! qtdemux ! {codec}parse !' for clip in clips]
+    pay = f"rtp{codec}pay name=pay0 pt=96"
+    if len(clips) == 1:
+        video = f"{read[0]} {pay} config-interval=1"
+    else:
+        video = f"concat name=joined ! {pay} config-interval=-1 {' '.join(f'{one} joined.' for one in read)}"
     made.set_launch(f"( {video} {SOUND if sound else ''} )")
     return made
 
