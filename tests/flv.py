@@ -16,7 +16,7 @@ def encoded(folder: Path, width: int, codec: str = "libx264", ending: str = "mp4
     path = folder / f"{codec}-{width}.{ending}"
     source = ["-f", "lavfi", "-i", f"testsrc2=size={width}x{width * 9 // 16}:rate=15", "-f", "lavfi", "-i", "sine"]
     coding = ["-c:v", codec, "-preset", "ultrafast", "-g", "15", "-pix_fmt", "yuv420p", "-c:a", "aac", "-t", str(PART_S)]
-    own = {"libx264": ["-bf", "0"], "libx265": ["-x265-params", "log-level=0:bframes=0:keyint=15", "-tag:v", "hvc1"]}[codec]
+    own = {"libx264": ["-bf", "0"], "libx265": ["-x265-params", "log-level=0:bframes=0:keyint=15"]}[codec]
     subprocess.run(["ffmpeg", "-v", "error", *source, *coding, *own, path], check=True)
     return path
 

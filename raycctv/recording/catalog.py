@@ -30,8 +30,8 @@ _NEVER_NS = 1 << 62
 _BATCH = 500
 """Rows of one transaction: few enough to lose little time when one fails."""
 
-_PAGE = 100
-"""Rows that are read at once where it is not known how many are needed."""
+_FIRST_PAGE, _LAST_PAGE = 10, 500
+"""Rows that are read at once where it is not known how many are needed: few, then more and more."""
 
 _SEGMENT_COLUMNS = (
     "segments.camera, segments.path, segments.started_at_ns, segments.ended_at_ns - segments.started_at_ns,"
@@ -171,11 +171,13 @@ class Catalog:
         query = f"""
             SELECT {_SEGMENT_COLUMNS} FROM segments
             WHERE camera = ? AND value = ? AND state = 'closed' AND (ended_at_ns, path) > (?, ?)
-            ORDER BY ended_at_ns, path LIMIT {_PAGE}"""  # noqa: S608
+            ORDER BY ended_at_ns, path LIMIT ?"""  # noqa: S608
         last: tuple[int, str] = (-_NEVER_NS, "")
-        while page := [Segment(*row) for row in self._read(query, [camera, value, *last])]:
+        rows = _FIRST_PAGE
+        while page := [Segment(*row) for row in self._read(query, [camera, value, *last, rows])]:
             yield from page
             last = page[-1].ended_at_ns, page[-1].path
+            rows = min(4 * rows, _LAST_PAGE)
 
     def mark_deleting(self, paths: Iterable[str]) -> None:
         """Decide that these go. From now on :meth:`segments` does not list them."""

@@ -66,15 +66,15 @@ def probe(path: Path) -> Media:
             context = video.codec_context
             width_px, height_px = context.width, context.height
             packets: list[tuple[int, int, bool]] = []
-            sets: list[tuple[bytes, int]] = []
+            keyframes: list[tuple[frozenset[bytes], int]] = []
             for packet in container.demux(video):
                 if packet.size and packet.pts is not None:
                     packets.append((packet.pts, packet.duration or 0, packet.is_keyframe))
-                    found = _sequence_sets(context.name, packet) if packet.is_keyframe else b""
-                    if found and not sets:
-                        width_px, height_px = _shown_size(context, packet)
-                    if found:
-                        sets.append((found, packet.pos or 0))
+                    if packet.is_keyframe:
+                        sets = _sequence_sets(context.name, packet)
+                        if sets and not keyframes:
+                            width_px, height_px = _shown_size(context, packet)
+                        keyframes.append((sets, packet.pos or 0))
             tick_ns = (video.time_base or 0) * NS_PER_S
     except (av.error.FileNotFoundError, av.error.PermissionError) as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror}") from error
@@ -85,7 +85,7 @@ def probe(path: Path) -> Media:
     duration_ns = round(
         _shown_ticks([(pts, ticks) for pts, ticks, _ in packets], round(SILENCE_S * NS_PER_S / tick_ns)) * tick_ns
     )
-    changed_at = next((later[1] for earlier, later in itertools.pairwise(sets) if earlier[0] != later[0]), None)
+    changed_at = _changed_at(context.extradata or b"", keyframes)
     return Media(duration_ns, context.name, width_px, height_px, changed_at)
 
 
@@ -107,19 +107,34 @@ def position(path: Path, keyframe: Keyframe) -> int | None:
     return None
 
 
-def _sequence_sets(codec: str, keyframe: Any) -> bytes:
+def _changed_at(header: bytes, keyframes: list[tuple[frozenset[bytes], int]]) -> int | None:
+    """Where the first of the keyframes lies whose parameter sets are others than those that hold until then.
+
+    Those of the first keyframe hold, or else those in the header of the file, which has them byte for byte.
+    """
+    holding: frozenset[bytes] | None = None
+    for index, (sets, at) in enumerate(keyframes):
+        if sets:
+            known = sets == holding if holding else index == 0 or all(one in header for one in sets)
+            if not known:
+                return at
+            holding = sets
+    return None
+
+
+def _sequence_sets(codec: str, keyframe: Any) -> frozenset[bytes]:
     """The sequence parameter sets in a keyframe; empty where it has none, as most streams by RTMP."""
     if codec not in _SEQUENCE_SET:
-        return b""
+        return frozenset()
     mask, shift, wanted = _SEQUENCE_SET[codec]
     data = bytes(keyframe)
-    found, offset = b"", 0
+    found, offset = set(), 0
     while offset + _NAL_LENGTH_BYTES < len(data):
         begin = offset + _NAL_LENGTH_BYTES
         offset = begin + int.from_bytes(data[offset:begin], "big")
         if data[begin] >> shift & mask == wanted:
-            found += data[begin:offset]
-    return found
+            found.add(data[begin:offset])
+    return frozenset(found)
 
 
 def _shown_size(context: Any, keyframe: Any) -> tuple[int, int]:

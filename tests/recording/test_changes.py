@@ -132,13 +132,21 @@ def test_change_that_nobody_saw_leaves_no_file_that_does_not_play(
     assert begins_with_both(shown(recorded(tmp_path / "footage")))
 
 
+def listed(folder: Path, codec: str) -> Path:
+    """Both sizes behind one another, as ffmpeg reads them: frames that say themselves how they are coded."""
+    parts = folder / "parts.ffconcat"
+    parts.write_text("ffconcat version 1.0\n" + "".join(f"file {encoded(folder, width, codec).name}\n" for width in (640, 320)))
+    return parts
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_change_within_a_session_by_rtsp_costs_nothing(codec: str, open_storage: Open, tmp_path: Path) -> None:
     if missing_for_rtsp():
         pytest.skip(f"no RTSP server: {missing_for_rtsp()}; scripts/system_packages.sh test installs it")
-    first, second = (encoded(tmp_path, width, codec) for width in (640, 320))
-    camera = RtspCamera(first, str(second), "--codec", codec.replace("libx", "h"))
+    joined = tmp_path / "joined.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", listed(tmp_path, codec), "-c:v", "copy", "-an", joined], check=True)
+    camera = RtspCamera(joined, "--codec", codec.replace("libx", "h"), "--interval=-1")
     camera.start()
     storage = open_storage(f"rtsp://127.0.0.1:{camera.port}/stream")
     try:
@@ -153,8 +161,7 @@ def test_change_within_a_session_by_rtsp_costs_nothing(codec: str, open_storage:
 def test_file_whose_frames_say_that_they_change_is_filed_as_two(tmp_path: Path) -> None:
     incoming = incoming_dir(tmp_path, GATE)
     incoming.mkdir(parents=True)
-    parts = tmp_path / "parts.ffconcat"
-    parts.write_text("ffconcat version 1.0\n" + "".join(f"file {encoded(tmp_path, width).name}\n" for width in (640, 320)))
+    parts = listed(tmp_path, "libx264")
     flags = ["-movflags", "+frag_keyframe+empty_moov+default_base_moof", "-write_prft", "wallclock"]
     joined = ["ffmpeg", "-v", "error", "-re", "-i", str(parts), "-c", "copy", *flags, str(incoming / "gate_0.mp4")]
     subprocess.run(joined, check=True)

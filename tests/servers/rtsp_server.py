@@ -1,4 +1,4 @@
-"""An RTSP camera for tests: GStreamer's server over video files. Runs under the system's Python, which has ``gi``.
+"""An RTSP camera for tests: GStreamer's server over a video file. Runs under the system's Python, which has ``gi``.
 
 Prints its port as soon as it listens, and serves rtsp://127.0.0.1:PORT/stream until it is ended.
 """
@@ -17,14 +17,13 @@ ROLE = "viewer"
 SOUND = "audiotestsrc is-live=true volume=0.1 ! audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay1 pt=0"
 
 
-def factory(clips: list[str], codec: str, sound: bool) -> GstRtspServer.RTSPMediaFactory:
-    """Plays the clips once, one after the other, to each client; parameter sets come with every keyframe, as from most cameras.
+def factory(clip: str, codec: str, sound: bool, interval: str) -> GstRtspServer.RTSPMediaFactory:
+    """Plays the clip once, from its beginning, to each client; sound is G.711 at 8 kHz as most cameras have it.
 
-    Sound is G.711 at 8 kHz, also as from most cameras.
+    Parameter sets come every so many seconds; with -1 before every keyframe, as from most cameras.
     """
     made = GstRtspServer.RTSPMediaFactory()
-    read = " ".join(f'filesrc location="{clip}" ! qtdemux ! {codec}parse ! joined.' for clip in clips)
-    video = f"concat name=joined ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 {read}"
+    video = f'filesrc location="{clip}" ! qtdemux ! {codec}parse ! rtp{codec}pay name=pay0 pt=96 config-interval={interval}'
     made.set_launch(f"( {video} {SOUND if sound else ''} )")
     return made
 
@@ -45,16 +44,17 @@ def protect(server: GstRtspServer.RTSPServer, media: GstRtspServer.RTSPMediaFact
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", nargs="+", help="MP4")
+    parser.add_argument("clip", help="MP4")
     parser.add_argument("--port", default="0")
     parser.add_argument("--codec", choices=("h264", "h265"), default="h264")
     parser.add_argument("--sound", action="store_true")
+    parser.add_argument("--interval", default="1", help="of parameter sets, in seconds")
     parser.add_argument("--user")
     parser.add_argument("--password")
     options = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer(address="127.0.0.1", service=options.port)
-    media = factory(options.clips, options.codec, options.sound)
+    media = factory(options.clip, options.codec, options.sound, options.interval)
     if options.user:
         protect(server, media, options.user, options.password)
     server.get_mount_points().add_factory("/stream", media)
