@@ -9,7 +9,12 @@ import ray
 
 from actors.batching import Batcher, Images
 from raycctv.config import Detection
-from raycctv.types import Detections
+from raycctv.types import CameraName, Detections
+
+
+def batching(settings: Detection, device: str) -> tuple[int, float]:
+    """Crops in one batch at most, and seconds to wait for them: on a CPU larger batches are no faster, so none waits."""
+    return (settings.batch_size, settings.batch_wait_s) if device == "cuda" else (1, 0.0)
 
 
 @ray.remote
@@ -25,11 +30,12 @@ class Detector:
         self._backend = open_backend(
             settings.model, settings.backend, threads=settings.threads, min_score=settings.min_score, models_dir=models_dir
         )
-        self._batcher = Batcher(self._backend.infer, settings.batch_size, settings.batch_wait_s)
+        size, wait_s = batching(settings, self._backend.device)
+        self._batcher = Batcher(self._backend.infer, size, wait_s)
 
-    async def detect(self, images: Images) -> list[Detections]:
-        """What is on each of ``images`` (uint8 (N, 300, 300, 3) RGB), in their pixels."""
-        return await self._batcher.submit(images)
+    async def detect(self, images: Images, camera: CameraName) -> list[Detections]:
+        """What is on each of ``images`` (uint8 (N, 300, 300, 3) RGB), in their pixels. Cameras take turns."""
+        return await self._batcher.submit(images, camera)
 
     async def digest(self) -> str:
         """Of what it was started with."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -96,10 +97,10 @@ class Reader:
         from raycctv.live import LiveReader
 
         self._sink.abandon.remote(name)
-        return LiveReader(name, camera, self._config, SystemClock(), self._ask, self._emit)
+        return LiveReader(name, camera, self._config, SystemClock(), partial(self._ask, name), self._emit)
 
-    def _ask(self, images: "Images") -> "Future[Verdicts]":
-        future: Future[Verdicts] = next(self._turn).detect.remote(images).future()
+    def _ask(self, camera: CameraName, images: "Images") -> "Future[Verdicts]":
+        future: Future[Verdicts] = next(self._turn).detect.remote(images, camera).future()
         return future
 
     def _emit(self, report: "Report") -> None:

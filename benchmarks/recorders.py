@@ -29,7 +29,7 @@ import psutil
 from raycctv.config import Recording, StreamUrl
 from raycctv.process import die_with_parent
 from raycctv.recording.command import record_command
-from raycctv.recording.layout import incoming_dir
+from raycctv.recording.layout import RUN_DIR, incoming_dir
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
 from raycctv.simulate.scenes import FPS, GOP, PEOPLE, prepare
@@ -173,9 +173,10 @@ def await_online(cameras: Sequence[SimulatedCamera]) -> None:
 
 
 def command_of(way: Way, camera: SimulatedCamera, server: RtmpServer, recording: Recording) -> list[str]:
-    """The recorder of one camera; its folder is made."""
+    """The recorder of one camera; its folders are made."""
     name = CameraName(camera.name)
     incoming_dir(recording.root, name).mkdir(parents=True)
+    (recording.root / RUN_DIR).mkdir(exist_ok=True)
     return way.command(name, StreamUrl.parse(server.url(name)), recording)
 
 

@@ -46,13 +46,18 @@ _JITTER_NS = NS_PER_S
 class CautiousClock:
     """The wall clock for what cannot be undone: a step back counts at once, one forward when it has stood for an hour.
 
-    A clock that jumps ahead makes all footage look old. Ask it often: it notices a step when it is asked. What the clock says
-    at first is believed.
+    A clock that jumps ahead makes all footage look old. Ask it often: it notices a step when it is asked.
+
+    Args:
+        last_ns: the latest instant that is known of. A clock that is ahead of that by more than an hour may be right,
+            since the machine was off, or not: it counts as stepped. Otherwise what it says at first is believed.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, last_ns: int | None = None) -> None:
         self._clock = clock
         self._offset_ns = self._offset_now_ns()
+        if last_ns is not None and clock.now_ns() - last_ns > _PATIENCE_S * NS_PER_S:
+            self._offset_ns -= clock.now_ns() - last_ns
         self._ahead_since_s: float | None = None
 
     def now_ns(self) -> int:
@@ -61,7 +66,7 @@ class CautiousClock:
         if ahead_ns <= _JITTER_NS:
             self._offset_ns, self._ahead_since_s = offset_ns, None
         elif self._ahead_since_s is None:
-            log.warning("the clock was set %.0f s forward; no footage is taken to be older for that yet", ahead_ns / NS_PER_S)
+            log.warning("the clock went %.0f s forward at once; no footage counts as older for an hour", ahead_ns / NS_PER_S)
             self._ahead_since_s = now_s
         elif now_s - self._ahead_since_s >= _PATIENCE_S:
             self._offset_ns, self._ahead_since_s = offset_ns, None

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raycctv.capture.adaptive import AdaptiveDecoder, Pressure, open_decoder
+from raycctv.capture.adaptive import AdaptiveDecoder, open_decoder
 from raycctv.capture.decoder import Decoder
 from raycctv.capture.packets import Lost, Opened, Stream, live_packets
 from raycctv.capture.timeline import FileTimeline, LiveTimeline
@@ -28,7 +28,7 @@ from raycctv.errors import StreamEnded, StreamError
 from raycctv.health import Presence
 from raycctv.load import CpuLoad
 from raycctv.pipeline import Analysis, Ask, Report
-from raycctv.types import CameraName, Detections, Frame, Packet
+from raycctv.types import CameraName, Detections, Frame, Packet, Pressure
 from raycctv.window import Window
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ class LiveReader:
         self._behind = self._timeline.lag_s > (_CAUGHT_UP_S if self._behind else _BEHIND_S)
         if self._behind:
             return Pressure.BEHIND
-        return Pressure.BUSY if self._load.busy() else Pressure.NONE
+        return self._load.pressure()
 
     def _lost(self, lost: Lost) -> None:
         level = logging.WARNING if self.stats.state == "streaming" or str(lost.error) != self.stats.error else logging.DEBUG
@@ -200,6 +200,10 @@ class LiveReader:
                 patience_s -= self._wait_for_room(patience_s)
             self._frame(frame, late=self._decoder.late)
         self._count(self._decoder)
+        if self._window.oldest is not None:  # the next frame that is decoded may be seconds away
+            self._land()
+            self._send()
+            self._publish()
 
     def _count(self, decoder: AdaptiveDecoder | Decoder) -> None:
         decoded, corrupt = self._counted

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from raycctv.clock import Clock
-from raycctv.types import CameraName
+from raycctv.types import CameraName, Pressure
 
 _LOOK_S = 2.0
 """Time between two looks."""
@@ -21,28 +21,28 @@ _HYSTERESIS = 0.05
 
 
 class CpuLoad:
-    """Whether more of this machine's CPU is in use than ``share``, whoever uses it.
+    """Whether more of this machine's CPU is in use than ``share``, whoever uses it; or more than half of what that leaves.
 
     Many ask on one machine. If all took the same share for the limit they would all save at once and spend at once; so each
-    camera has its own, up to 0.1 above or below, and only as many save as must.
+    camera has its own, up to 0.1 above or below (half of that where the machine is full), and only as many save as must.
     """
 
     def __init__(self, camera: CameraName, share: float, clock: Clock) -> None:
-        spread = zlib.crc32(camera.encode()) % 1000 / 1000 * 2 - 1
-        self._limit = share + _SPREAD * spread
+        spread = (zlib.crc32(camera.encode()) % 1000 / 1000 * 2 - 1) * _SPREAD
+        self._limits = {Pressure.BUSY: share + spread, Pressure.FULL: (1 + share) / 2 + spread / 2}
         self._clock = clock
-        self._busy = False
+        self._pressure = Pressure.NONE
         self._looked_s = clock.monotonic_s()
         self._times = _cpu_times()
         self._load: float | None = None
 
-    def busy(self) -> bool:
-        """Cheap: looks every two seconds at most."""
+    def pressure(self) -> Pressure:
+        """``NONE``, ``BUSY`` or ``FULL``. Cheap: looks every two seconds at most."""
         now_s = self._clock.monotonic_s()
         if now_s - self._looked_s >= _LOOK_S:
             self._looked_s = now_s
             self._look()
-        return self._busy
+        return self._pressure
 
     def _look(self) -> None:
         used_s, whole_s = _cpu_times()
@@ -50,7 +50,12 @@ class CpuLoad:
         self._times = used_s, whole_s
         load = (used_s - used_before_s) / max(whole_s - whole_before_s, 1e-6)
         self._load = load if self._load is None else self._load + _SMOOTHING * (load - self._load)
-        self._busy = self._load > self._limit - (_HYSTERESIS if self._busy else 0.0)
+        passed = [level for level, limit in self._limits.items() if self._load > limit - self._slack(level)]
+        self._pressure = max(passed, default=Pressure.NONE)
+
+    def _slack(self, level: Pressure) -> float:
+        """What is reached is left a little below."""
+        return _HYSTERESIS if self._pressure >= level else 0.0
 
 
 READING, DETECTING = 19, 5

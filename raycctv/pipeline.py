@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from raycctv.capture.adaptive import Pressure, open_decoder
+from raycctv.capture.adaptive import open_decoder
 from raycctv.capture.packets import Stream, StreamInfo
 from raycctv.capture.timeline import FileTimeline
 from raycctv.clock import NS_PER_S, SystemClock
@@ -27,7 +27,7 @@ from raycctv.events.tracker import Box, View, moving_share
 from raycctv.motion.difference import MotionDetector
 from raycctv.motion.gate import Gate, MotionEnded, MotionStarted
 from raycctv.motion.zones import unmasked, zones_at
-from raycctv.types import Boxes, CameraName, Candidate, Detections, Event, Frame, FrameCounts, MotionResult, Stance
+from raycctv.types import Boxes, CameraName, Candidate, Detections, Event, Frame, FrameCounts, MotionResult, Pressure, Stance
 
 _HOLD_S = 1.0
 """Time between two looks at an object that is there while nothing moves."""
@@ -37,11 +37,16 @@ _MASK_HEIGHT_PX = 360
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What the detector should say about one frame. Give it back with the verdicts."""
+    """What the detector should say about one frame. Give it back with the verdicts.
+
+    Attributes:
+        moving_share: of the picture, 0 to 1.
+    """
 
     frame: Frame
     candidates: list[Candidate]
     moving_xyxy: Boxes
+    moving_share: float
 
     @property
     def images(self) -> npt.NDArray[np.uint8]:
@@ -108,7 +113,7 @@ class Analysis:
         if not regions:
             return None
         self._asked_ns = frame.captured_at_ns
-        return Ask(frame, cut(frame, regions), motion.boxes_xyxy)
+        return Ask(frame, cut(frame, regions), motion.boxes_xyxy, motion.score)
 
     def verdicts(self, ask: Ask, crops: Sequence[Detections]) -> None:
         """Take in what the detector said: one :class:`Detections` a crop, in crop pixels."""
@@ -187,7 +192,9 @@ class Analysis:
     def _view(self, at_ns: int, ask: Ask, found: Detections, i: int) -> View:
         x0, y0, x1, y1 = (float(value) for value in found.xyxy[i])
         box = (x0, y0, x1, y1)
-        return View(at_ns, LABELS[int(found.class_id[i])], float(found.score[i]), box, moving_share(box, ask.moving_xyxy))
+        moving = moving_share(box, ask.moving_xyxy)
+        label, score = LABELS[int(found.class_id[i])], float(found.score[i])
+        return View(at_ns, label, score, box, moving, len(ask.candidates), ask.moving_share)
 
     def _zones_at(self, box: Box) -> tuple[str, ...]:
         """An object stands where the middle of its lower edge is."""

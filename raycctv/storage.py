@@ -57,7 +57,6 @@ class Storage:
         self._config = config
         self._recording = config.recording
         self._clock = clock
-        self._ages = CautiousClock(clock)
         self._lock = threading.Lock()
         root = config.recording.root
         run_dir = root / RUN_DIR
@@ -70,6 +69,7 @@ class Storage:
         }
         self._catalog = Catalog(root / CATALOG_NAME)
         self._catalog.reconcile(root)
+        self._ages = CautiousClock(clock, self._catalog.last_end_ns())
         self._health = StorageHealth(self._catalog, self._recorders, clock, emit)
         self._look_due_s = self._sweep_due_s = self._floor_due_s = clock.monotonic_s()
         self.coverage: dict[CameraName, float | None] = dict.fromkeys(self._recorders)
@@ -248,7 +248,7 @@ def planned_now(catalog: Catalog, config: Config, now_ns: int) -> list[Deletion]
     disk = shutil.disk_usage(config.recording.root)
     own = {name: camera.keep for name, camera in config.cameras.items()}
     rules = Rules(config.recording.keep, own, catalog.protected())
-    return plan(catalog.segments(), catalog.events(), rules, disk.free, disk.total, now_ns)
+    return plan(catalog, rules, disk.free, disk.total, now_ns)
 
 
 def _is_full(error: BaseException | None) -> bool:

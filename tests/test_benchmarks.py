@@ -9,9 +9,12 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
+    "accuracy.py": ["--quick", "--only", "pictures", "--data", "{data}"],
     "catalog.py": ["--segments", "6400"],
     "decode_cost.py": ["--seconds", "3", "--warm-up", "4"],
     "decode_recall.py": ["{clip}"],
+    "detector_actor.py": ["--seconds", "1", "--cameras", "2"],
+    "inference.py": ["--seconds", "0.1", "--only", "openvino-bf16"],
     "hardware_decode.py": ["--codec", "h264", "--pictures", "30", "--rounds", "1"],
     "load_ramp.py": ["--cameras", "1", "--seconds", "5", "--warm-up", "1"],
     "motion_algorithms.py": ["--pictures", "6"],
@@ -22,8 +25,9 @@ SMALL = {
 
 @pytest.mark.usefixtures("pedestrians", "weights")
 @pytest.mark.parametrize("benchmark", sorted(path.name for path in BENCHMARKS.glob("*.py")))
-def test_benchmark_runs_and_prints_json(benchmark: str, clip: Path) -> None:
-    options = [option.format(clip=clip) for option in SMALL[benchmark]]
+def test_benchmark_runs_and_prints_json(benchmark: str, clip: Path, request: pytest.FixtureRequest) -> None:
+    data = request.getfixturevalue("shared_data") if "{data}" in SMALL[benchmark] else None
+    options = [option.format(clip=clip, data=data) for option in SMALL[benchmark]]
     command = [sys.executable, str(BENCHMARKS / benchmark), "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)

@@ -56,3 +56,17 @@ def test_cautious_clock_forgets_a_step_that_is_taken_back() -> None:
         assert cautious.now_ns() < clock.now_ns()
         clock.step(-3600)
         assert cautious.now_ns() == clock.now_ns()
+
+
+def test_cautious_clock_that_begins_far_ahead_of_what_is_known_waits_for_an_hour() -> None:
+    clock = ManualClock(now_ns=0)
+    clock.step(10 * 86400)
+    cautious = CautiousClock(clock, last_ns=0)
+    clock.advance(3599)
+    assert cautious.now_ns() == 0 + 3599 * NS_PER_S
+    again = CautiousClock(clock, last_ns=clock.now_ns() - 3600 * NS_PER_S)
+    assert again.now_ns() == clock.now_ns()  # a short rest, or what was known ends in the future
+    assert CautiousClock(clock, last_ns=clock.now_ns() + NS_PER_S).now_ns() == clock.now_ns()
+    assert cautious.now_ns() == 3599 * NS_PER_S
+    clock.advance(3600)
+    assert cautious.now_ns() == clock.now_ns()

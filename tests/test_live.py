@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from rtsp import PASSWORD, RtspCamera, missing_for_rtsp
+from servers.rtsp import PASSWORD, RtspCamera, missing_for_rtsp
 from support import NS, until
 
 from raycctv import live
@@ -16,12 +16,13 @@ from raycctv.clock import SystemClock
 from raycctv.config import Camera, Config, StreamUrl
 from raycctv.detection.backends import open_backend
 from raycctv.live import AskDetector, LiveReader, Verdicts
+from raycctv.load import CpuLoad
 from raycctv.pipeline import Report, analyze_file
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
 from raycctv.simulate.proxy import CorruptingProxy
 from raycctv.simulate.scenes import drawn, encode
-from raycctv.types import HEALTH_KINDS, CameraName, Detections, Event
+from raycctv.types import HEALTH_KINDS, CameraName, Detections, Event, Pressure
 
 NAME = CameraName("cam")
 
@@ -172,6 +173,26 @@ def test_detector_that_never_answers_costs_verdicts_and_nothing_else(
     assert running.stats.dropped["disconnected"] > 0
     assert running.stats.candidates == 0
     assert running.stats.frames > 50
+
+
+def test_verdict_is_taken_when_it_comes_however_little_is_decoded(
+    camera: SimulatedCamera, url: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waited(Future[Verdicts]):
+        looks = 0
+
+        def done(self) -> bool:
+            self.looks += 1
+            return False
+
+    waited = Waited()
+    monkeypatch.setattr(CpuLoad, "pressure", lambda _: Pressure.FULL)
+    running = run(url, lambda _: waited)
+    camera.start()
+    until(lambda: waited.looks > 0, 30)
+    looks, decoded, frames = waited.looks, running.stats.decoded_frames, running.stats.frames
+    until(lambda: running.stats.frames > frames + 60, 30)
+    assert waited.looks - looks > 2 * (running.stats.decoded_frames - decoded)
 
 
 @pytest.mark.parametrize("detector", [is_gone, fails])

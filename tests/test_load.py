@@ -5,7 +5,7 @@ import pytest
 from raycctv import load
 from raycctv.clock import ManualClock
 from raycctv.load import CpuLoad
-from raycctv.types import CameraName
+from raycctv.types import CameraName, Pressure
 
 
 @pytest.fixture
@@ -23,14 +23,15 @@ def passed(clock: ManualClock, times: list[float], share: float, seconds: int) -
         times[1] += 1.0
 
 
-def test_load_above_the_limit_is_noticed_and_so_is_its_end(times: list[float]) -> None:
+def test_load_above_the_limits_is_noticed_and_so_is_its_end(times: list[float]) -> None:
     clock = ManualClock()
-    cpu = CpuLoad(CameraName("gate"), 0.7, clock)
-    for share, busy in ((0.3, False), (0.95, True), (0.3, False)):
+    cpu = CpuLoad(CameraName("gate"), 0.6, clock)
+    free, busy, full = Pressure.NONE, Pressure.BUSY, Pressure.FULL
+    for share, expected in ((0.3, free), (0.73, busy), (0.99, full), (0.73, busy), (0.3, free), (0.99, full), (0.3, free)):
         for _ in range(20):
             passed(clock, times, share, 2)
-            cpu.busy()
-        assert cpu.busy() is busy
+            cpu.pressure()
+        assert cpu.pressure() is expected
 
 
 def test_more_cameras_save_the_busier_the_machine_is(times: list[float]) -> None:
@@ -41,8 +42,8 @@ def test_more_cameras_save_the_busier_the_machine_is(times: list[float]) -> None
         for _ in range(20):
             passed(clock, times, share, 2)
             for cpu in cameras:
-                cpu.busy()
-        saving.append(sum(cpu.busy() for cpu in cameras))
+                cpu.pressure()
+        saving.append(sum(cpu.pressure() > Pressure.NONE for cpu in cameras))
     assert saving == sorted(saving)
     assert saving[0] == 0
     assert 8 < saving[2] < 28

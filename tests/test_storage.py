@@ -164,32 +164,47 @@ def test_catalog_that_is_deleted_meanwhile_is_made_anew_from_the_files(
     storage.close(keep_recording=False)
 
 
+class Aging:
+    """One segment that begins at T0, kept for so long, and nothing that records."""
+
+    def __init__(self, root: Path, clip: Path, clock: ManualClock, kept: str) -> None:
+        self._clock = clock
+        self._path = root / segment(path="gate/2023-11-14/gate_20231114T221320Z.mp4").path
+        self._path.parent.mkdir(parents=True)
+        shutil.copy(clip, self._path)
+        camera = Camera(source=StreamUrl.parse("rtmp://127.0.0.1/live/gate"), record=False)
+        keep = Retention.model_validate({"continuous": kept, "min_free": "1B"})
+        recording = Recording(root=root, sweep_s=30, keep=keep)
+        self.storage = Storage(Config(cameras={CameraName("gate"): camera}, recording=recording), clock)
+
+    def lives(self, seconds: int) -> bool:
+        """Whether it is there after that time."""
+        for _ in range(seconds // 30):
+            self._clock.advance(30)
+            self.storage.tick()
+        return self._path.exists()
+
+
 def test_clock_that_is_stepped_forward_deletes_nothing_before_an_hour_has_passed(tmp_path: Path, clip: Path) -> None:
     """An hour too far, and back, and again."""
-    root, clock = tmp_path / "footage", ManualClock(T0_NS)
-    camera = Camera(source=StreamUrl.parse("rtmp://127.0.0.1/live/gate"), record=False)
-    keep = Retention.model_validate({"continuous": "30m", "min_free": "1B"})
-    path = root / segment(path="gate/2023-11-14/gate_20231114T221320Z.mp4").path
-    path.parent.mkdir(parents=True)
-    shutil.copy(clip, path)
-    storage = Storage(
-        Config(cameras={CameraName("gate"): camera}, recording=Recording(root=root, sweep_s=30, keep=keep)), clock
-    )
-
-    def look_for(seconds: int) -> bool:
-        for _ in range(seconds // 30):
-            clock.advance(30)
-            storage.tick()
-        return path.exists()
-
+    clock = ManualClock(T0_NS)
+    footage = Aging(tmp_path / "footage", clip, clock, "30m")
     clock.step(3600)
-    assert look_for(600)
+    assert footage.lives(600)
     clock.step(-3600)
-    assert look_for(600)
+    assert footage.lives(600)
     clock.step(3600)
-    assert look_for(300)
-    assert not look_for(600)  # 35 minutes old in truth
-    storage.close(keep_recording=False)
+    assert footage.lives(300)
+    assert not footage.lives(600)  # 35 minutes old in truth
+    footage.storage.close(keep_recording=False)
+
+
+def test_clock_that_is_wrong_when_storage_starts_deletes_nothing_before_an_hour_has_passed(tmp_path: Path, clip: Path) -> None:
+    clock = ManualClock(T0_NS + 10 * 86400 * NS)
+    footage = Aging(tmp_path / "footage", clip, clock, "5d")
+    assert footage.lives(3540)
+    assert not footage.lives(120)  # it has stood for an hour: the machine may have been off for ten days
+    footage.storage.close(keep_recording=False)
 
 
 def record_event(root: Path) -> None:

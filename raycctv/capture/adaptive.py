@@ -10,7 +10,8 @@ ways of decoding (:class:`Mode`):
 - *everything*: after waking, while something happens. The kept packets are decoded first, so that what happened before the
   waking is seen too; such frames are *late*.
 - *skimming*: the first frames of each GOP. Three of them are enough to hold a known object that stands still. While the
-  machine is busy they must do for one that walks, too, and half a second for what is not known yet.
+  machine is busy they must do for one that walks, too, and half a second for what is not known yet; while it is full the
+  keyframe alone, and a quarter of a second.
 - *catching up*: keyframes alone, whatever they show, until what comes is no longer old.
 
 Now and then a quiet GOP is decoded whole (*audit*). What it finds has been missed, and moves the gate's threshold. A camera
@@ -22,7 +23,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import Any, Protocol
 
 from raycctv.capture.decoder import Decoder, Timeline
@@ -31,7 +32,7 @@ from raycctv.capture.packet_gate import PacketGate
 from raycctv.capture.packets import StreamInfo
 from raycctv.clock import NS_PER_S
 from raycctv.config import Decode
-from raycctv.types import CameraName, Frame, Packet, Stance
+from raycctv.types import CameraName, Frame, Packet, Pressure, Stance
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,9 @@ SKIM_GOP_MAX_S = 2.5
 _HELD_FRAMES = 3
 """Frames of a GOP that are skimmed to hold known objects: two show what moves, and the decoder has a third to reorder."""
 
-_UNCLEAR_S = 0.5
-"""What is skimmed of a GOP while things are unclear: at 5 looks a second enough for three views, which make an event."""
+_UNCLEAR_S, _UNCLEAR_FULL_S = 0.5, 0.25
+"""What is skimmed of a GOP while things are unclear: at 5 looks a second enough for three views, which make an event; while the
+machine is full for two, so that it takes two GOPs."""
 
 _AWAKE_S = 0.6
 """Time after waking before an alarm can turn out to have been about nothing: motion starts with two frames of it."""
@@ -67,17 +69,6 @@ _AUDITS_KEPT = 10
 _CLEAN = 3
 _MISSES_MAX = 3
 """A gate that misses motion in so many of the last ten audits is not trusted."""
-
-
-class Pressure(IntEnum):
-    """How much time there is for decoding.
-
-    ``BUSY``: the machine has better things to do than to decode everything. ``BEHIND``: what is decoded is seconds old already.
-    """
-
-    NONE = 0
-    BUSY = 1
-    BEHIND = 2
 
 
 Pressed = Callable[[], Pressure]
@@ -309,9 +300,10 @@ class AdaptiveDecoder:
 
     def _skimmed(self) -> bool:
         """Whether the newest packet is among the first of its GOP that are decoded."""
+        full = self._pressed() >= Pressure.FULL
         if self._attention.stance is Stance.UNCLEAR:
-            return self._gop.duration_s < _UNCLEAR_S
-        return len(self._gop.packets) <= _HELD_FRAMES
+            return self._gop.duration_s < (_UNCLEAR_FULL_S if full else _UNCLEAR_S)
+        return not full and len(self._gop.packets) <= _HELD_FRAMES
 
     def _look(self, keyframe: Packet) -> Frame | None:
         """The keyframe's picture, decoded alone."""

@@ -1,10 +1,12 @@
 """``raycctv export`` and ``raycctv verify``: footage handed over, and footage looked over."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.progress import Progress, TaskID
 
 from raycctv.cli.cluster import DEFAULT_CONFIG
 from raycctv.cli.output import Json, print_json, print_table, progress, stdout
@@ -40,12 +42,15 @@ def export(
         segments = catalog.segments(wanted.camera, wanted.from_ns, wanted.to_ns)
         if not segments:
             raise RecordingError(_nothing(wanted, *catalog.around(wanted)))
+    files: list[exporting.Exported] = []
     with progress() as bar:
         task = bar.add_task("exporting", total=len(segments))
         if exact:
             with tempfile.TemporaryDirectory(dir=output.resolve().parent) as drafts:
                 whole = exporting.export(segments, folder, wanted, Path(drafts, output.name), lambda: bar.advance(task))
-                files = [exporting.cut_exactly(part, wanted, output.with_name(part.path.name)) for part in whole]
+                for part in whole:
+                    told = partial(_seconds_coded, bar, bar.add_task("coding, seconds", total=round(part.recorded_s)))
+                    files.append(exporting.cut_exactly(part, wanted, output.with_name(part.path.name), told))
         else:
             files = exporting.export(segments, folder, wanted, output, lambda: bar.advance(task))
     for file in files:
@@ -100,6 +105,10 @@ def verify(
             print_table(f"{len(bad)} are wrong", ["path", "problem"], [[one.path, one.problem] for one in bad])
     if bad:
         raise typer.Exit(1)
+
+
+def _seconds_coded(bar: Progress, task: TaskID, seconds: float) -> None:
+    bar.update(task, completed=round(seconds))
 
 
 def _nothing(wanted: Span, before: Segment | None, after: Segment | None) -> str:

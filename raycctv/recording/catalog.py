@@ -9,7 +9,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,7 @@ from raycctv.recording.filing import described
 from raycctv.recording.layout import CATALOG_NAME, filed_files, remove_file
 from raycctv.recording.probe import Unplayable
 from raycctv.recording.schema import DamagedCatalog, open_database, open_existing, put_aside, translated
-from raycctv.types import CAMERA_OFFLINE, HEALTH_KINDS, CameraName, Copy, Event, Segment, Span
+from raycctv.types import CAMERA_OFFLINE, HEALTH_KINDS, CameraName, Copy, Event, Segment, Span, Value
 
 __all__ = ["CATALOG_NAME", "Catalog", "Reconciled"]
 
@@ -29,6 +29,9 @@ _NEVER_NS = 1 << 62
 
 _BATCH = 500
 """Rows of one transaction: few enough to lose little time when one fails."""
+
+_PAGE = 100
+"""Rows that are read at once where it is not known how many are needed."""
 
 _SEGMENT_COLUMNS = (
     "segments.camera, segments.path, segments.started_at_ns, segments.ended_at_ns - segments.started_at_ns,"
@@ -150,13 +153,29 @@ class Catalog:
         before, after = (Segment(*rows[0]) if rows else None for rows in found)
         return before, after
 
+    def last_end_ns(self) -> int | None:
+        """When the newest segment ends; None without any."""
+        (newest,) = self._read("SELECT max(ended_at_ns) FROM segments")[0]
+        return None if newest is None else int(newest)
+
     def _longest_ns(self) -> int:
         """Duration of the longest segment."""
         return int(self._read("SELECT coalesce(max(ended_at_ns - started_at_ns), 0) FROM segments")[0][0])
 
-    def total_bytes(self) -> int:
-        """Bytes of all segments."""
-        return int(self._read("SELECT coalesce(sum(size_bytes), 0) FROM segments WHERE state = 'closed'")[0][0])
+    def sizes(self) -> dict[CameraName, int]:
+        """Bytes of each camera's segments."""
+        return {CameraName(name): size_bytes for name, size_bytes in self._read("SELECT * FROM footage WHERE size_bytes > 0")}
+
+    def oldest(self, camera: CameraName, value: Value) -> Iterator[Segment]:
+        """The camera's segments of that value, in the order of their ends; read as they are asked for."""
+        query = f"""
+            SELECT {_SEGMENT_COLUMNS} FROM segments
+            WHERE camera = ? AND value = ? AND state = 'closed' AND (ended_at_ns, path) > (?, ?)
+            ORDER BY ended_at_ns, path LIMIT {_PAGE}"""  # noqa: S608
+        last: tuple[int, str] = (-_NEVER_NS, "")
+        while page := [Segment(*row) for row in self._read(query, [camera, value, *last])]:
+            yield from page
+            last = page[-1].ended_at_ns, page[-1].path
 
     def mark_deleting(self, paths: Iterable[str]) -> None:
         """Decide that these go. From now on :meth:`segments` does not list them."""
@@ -279,7 +298,7 @@ class Catalog:
         for path in marked:
             remove_file(root, path)
         self.drop(marked)
-        rows = {segment.path for segment in self.segments()}
+        rows = {path for (path,) in self._read("SELECT path FROM segments WHERE state = 'closed'")}
         files = {path.relative_to(root).as_posix(): camera for camera, path in filed_files(root)}
         lost = sorted(rows - files.keys())
         self.drop(lost)

@@ -1,5 +1,7 @@
 """A span of footage as a file of its own: the recorded packets, copied; nothing is decoded or coded again."""
 
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -68,8 +70,11 @@ def export(
     return written
 
 
-def cut_exactly(source: Exported, span: Span, output: Path) -> Exported:
+def cut_exactly(source: Exported, span: Span, output: Path, on_coded: Callable[[float], None] = lambda _: None) -> Exported:
     """Code ``source`` anew so that it begins and ends at the frame.
+
+    Args:
+        on_coded: is told again and again how many seconds are done.
 
     Raises:
         RecordingError: ffmpeg fails.
@@ -79,13 +84,20 @@ def cut_exactly(source: Exported, span: Span, output: Path) -> Exported:
     recorded_s = source.recorded_s - lead_s - tail_s
     coded = ffmpeg.input(str(source.path)).output(
         str(output), ss=f"{lead_s:.6f}", t=f"{recorded_s:.6f}", vcodec="libx264", crf=_CRF, preset="veryfast",
-        pix_fmt="yuv420p", acodec="copy", movflags="+faststart",
+        pix_fmt="yuv420p", acodec="copy", movflags="+faststart", progress="pipe:1",
     )  # fmt: skip
-    try:
-        ffmpeg.run(coded.global_args("-nostdin", "-loglevel", "error"), overwrite_output=True, capture_stderr=True)
-    except ffmpeg.Error as error:
-        output.unlink(missing_ok=True)
-        raise RecordingError(f"{output}: ffmpeg could not cut it: {error.stderr.decode(errors='replace').strip()}") from error
+    command = ffmpeg.compile(coded.global_args("-nostdin", "-loglevel", "error"), overwrite_output=True)
+    with tempfile.TemporaryFile() as errors:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                key, _, value = line.strip().partition("=")
+                if key == "out_time_us" and value.isdigit():
+                    on_coded(int(value) / 1e6)
+        if process.returncode:
+            output.unlink(missing_ok=True)
+            errors.seek(0)
+            raise RecordingError(f"{output}: ffmpeg could not cut it: {errors.read().decode(errors='replace').strip()}")
     return Exported(output, from_ns, to_ns, recorded_s, source.gaps)
 
 

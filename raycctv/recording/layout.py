@@ -1,12 +1,15 @@
 """Where footage lies below the recording root::
 
     catalog.sqlite3                                        what there is; rebuilt from the files when lost
-    <camera>/incoming/<camera>_<YYYYMMDDTHHMMSSZ>.mp4      being written, or closed and not yet filed
+    <camera>/incoming/<camera>_<number>.mp4                being written, or closed and not yet filed
     <camera>/<YYYY-MM-DD>/<camera>_<YYYYMMDDTHHMMSSZ>.mp4  filed; a second file of the same second ends in -1.mp4
     <camera>/broken/                                       files of which no frame plays, kept for whoever wants to know why
     .run/                                                  pid files of recorders and relays
 
-Times are UTC and those at which the file was opened.
+    .run/recorder-<camera>.keyframes0, 1                   what recorders by RTMP list beside: see :mod:`.changes`
+
+Times are UTC and those at which the first frame came. Numbers count the files of one recorder; what it leaves has another
+ending (``_0-1.mp4``) when the next is started.
 """
 
 import itertools
@@ -27,6 +30,7 @@ BROKEN = "broken"
 STAMP_FORMAT = "%Y%m%dT%H%M%SZ"
 
 _FILE_NAME = re.compile(r"(?P<camera>.+)_(?P<stamp>\d{8}T\d{6}Z)(?:-\d+)?\.mp4")
+_RECORDED_NAME = re.compile(r".+_(?P<number>\d+)\.mp4")
 _DAY_NAME = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -35,8 +39,8 @@ def incoming_dir(root: Path, camera: CameraName) -> Path:
     return root / camera / INCOMING
 
 
-def opened_at_ns(file_name: str) -> int | None:
-    """When the file of that name was opened, to the second (UTC nanoseconds); None where it is no segment's name."""
+def named_at_ns(file_name: str) -> int | None:
+    """When the segment of that name begins, to the second (UTC nanoseconds); None where it is no segment's name."""
     match = _FILE_NAME.fullmatch(file_name)
     try:
         return (
@@ -48,10 +52,16 @@ def opened_at_ns(file_name: str) -> int | None:
         return None
 
 
-def filed_path(root: Path, camera: CameraName, opened_ns: int) -> Path:
-    """A free path for a segment that was opened then."""
-    opened = datetime.fromtimestamp(opened_ns // NS_PER_S, UTC)
-    return free_path(root / camera / f"{opened:%Y-%m-%d}" / f"{camera}_{opened:{STAMP_FORMAT}}.mp4")
+def recorded_number(file_name: str) -> int | None:
+    """Which file of its recorder the one of that name is; None where it is not of the recorder that was started last."""
+    match = _RECORDED_NAME.fullmatch(file_name)
+    return None if match is None else int(match["number"])
+
+
+def filed_path(root: Path, camera: CameraName, started_ns: int) -> Path:
+    """A free path for a segment that begins then."""
+    started = datetime.fromtimestamp(started_ns // NS_PER_S, UTC)
+    return free_path(root / camera / f"{started:%Y-%m-%d}" / f"{camera}_{started:{STAMP_FORMAT}}.mp4")
 
 
 def free_path(path: Path, first: int = 0) -> Path:
@@ -68,7 +78,7 @@ def filed_files(root: Path) -> Iterator[tuple[CameraName, Path]]:
     for day in root.glob("*/*"):
         if _DAY_NAME.fullmatch(day.name) and day.is_dir():
             for path in day.glob("*.mp4"):
-                if opened_at_ns(path.name) is not None:
+                if named_at_ns(path.name) is not None:
                     yield CameraName(day.parent.name), path
 
 

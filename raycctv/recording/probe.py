@@ -1,9 +1,10 @@
-"""What is in a segment file: how much of it is whole, how long it lasts, how it is coded."""
+"""What is in a segment file: how long it lasts, how it is coded, and where that changes."""
 
 import itertools
-import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -12,8 +13,12 @@ from raycctv.clock import NS_PER_S
 from raycctv.errors import RecordingError
 from raycctv.recording.command import SILENCE_S
 
-_BOX_HEADER_BYTES = 8
-_LARGE_HEADER_BYTES = 16
+_SEQUENCE_SET = {"h264": (0x1F, 0, 7), "hevc": (0x3F, 1, 33)}
+"""By codec, where a NAL unit has its type (mask, after a shift), and the type that says how pictures are coded. Source: ITU-T
+H.264, 7.3.1, and H.265, 7.3.1.2."""
+
+_NAL_LENGTH_BYTES = 4
+"""As ffmpeg writes it into MP4, whatever came."""
 
 
 class Unplayable(RecordingError):
@@ -27,16 +32,27 @@ class Media:
     Attributes:
         duration_ns: from the first frame to the end of the last.
         codec: as ffmpeg names it.
+        changed_at: byte of the first keyframe that says in itself that it is coded otherwise than those before (another
+            size, another profile); None where there is none.
     """
 
     duration_ns: int
     codec: str
     width_px: int
     height_px: int
+    changed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keyframe:
+    """The coded bytes of one, by what tells them from others."""
+
+    size_bytes: int
+    adler32: int
 
 
 def probe(path: Path) -> Media:
-    """Read every packet of the file; decodes none.
+    """Read every packet of the file; decodes none but the first keyframe, where keyframes say how they are coded.
 
     Raises:
         Unplayable: no video, or no keyframe in it.
@@ -47,9 +63,19 @@ def probe(path: Path) -> Media:
             video = next(iter(container.streams.video), None)
             if video is None:
                 raise Unplayable(f"{path}: holds no video")
-            packets = [(p.pts, p.duration or 0, p.is_keyframe) for p in container.demux(video) if p.size and p.pts is not None]
-            tick_ns = (video.time_base or 0) * NS_PER_S
             context = video.codec_context
+            width_px, height_px = context.width, context.height
+            packets: list[tuple[int, int, bool]] = []
+            sets: list[tuple[bytes, int]] = []
+            for packet in container.demux(video):
+                if packet.size and packet.pts is not None:
+                    packets.append((packet.pts, packet.duration or 0, packet.is_keyframe))
+                    found = _sequence_sets(context.name, packet) if packet.is_keyframe else b""
+                    if found and not sets:
+                        width_px, height_px = _shown_size(context, packet)
+                    if found:
+                        sets.append((found, packet.pos or 0))
+            tick_ns = (video.time_base or 0) * NS_PER_S
     except (av.error.FileNotFoundError, av.error.PermissionError) as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror}") from error
     except av.error.FFmpegError as error:
@@ -59,45 +85,51 @@ def probe(path: Path) -> Media:
     duration_ns = round(
         _shown_ticks([(pts, ticks) for pts, ticks, _ in packets], round(SILENCE_S * NS_PER_S / tick_ns)) * tick_ns
     )
-    return Media(duration_ns, context.name, context.width, context.height)
+    changed_at = next((later[1] for earlier, later in itertools.pairwise(sets) if earlier[0] != later[0]), None)
+    return Media(duration_ns, context.name, width_px, height_px, changed_at)
 
 
-def cut_torn_end(path: Path) -> int:
-    """Take a fragment off the end that a crash left half written, so that every byte that stays plays.
+def position(path: Path, keyframe: Keyframe) -> int | None:
+    """At which byte of the file that keyframe lies; None where it does not, or the file does not play.
 
-    The file keeps its time of last change. Returns the number of bytes cut.
+    Raises:
+        RecordingError: the file cannot be read at all.
     """
-    before = path.stat()
-    whole_bytes = _whole_bytes(path, before.st_size)
-    if whole_bytes < before.st_size:
-        os.truncate(path, whole_bytes)
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    return before.st_size - whole_bytes
-
-
-def _whole_bytes(path: Path, size_bytes: int) -> int:
-    """Where the last whole top-level box ends; a ``moof`` counts once its ``mdat`` is whole. Source: ISO/IEC 14496-12, 4.2."""
-    position = whole_bytes = 0
-    with path.open("rb") as file:
-        while True:
-            file.seek(position)
-            header = file.read(_LARGE_HEADER_BYTES)
-            box_bytes = _box_bytes(header)
-            if box_bytes is None or position + box_bytes > size_bytes:
-                return whole_bytes
-            position += box_bytes
-            if header[4:8] != b"moof":
-                whole_bytes = position
-
-
-def _box_bytes(header: bytes) -> int | None:
-    """Size of the box that begins so, or None where that is no box."""
-    if len(header) < _BOX_HEADER_BYTES:
+    try:
+        with av.open(str(path)) as container:
+            for packet in container.demux(container.streams.video[:1]):
+                if packet.is_keyframe and packet.size == keyframe.size_bytes and zlib.adler32(packet) == keyframe.adler32:
+                    return packet.pos
+    except (av.error.FileNotFoundError, av.error.PermissionError) as error:
+        raise RecordingError(f"{path}: cannot be read: {error.strerror}") from error
+    except av.error.FFmpegError:
         return None
-    size_bytes, least_bytes = int.from_bytes(header[:4], "big"), _BOX_HEADER_BYTES
-    if size_bytes == 1 and len(header) == _LARGE_HEADER_BYTES:
-        size_bytes, least_bytes = int.from_bytes(header[8:], "big"), _LARGE_HEADER_BYTES
-    return size_bytes if size_bytes >= least_bytes else None
+    return None
+
+
+def _sequence_sets(codec: str, keyframe: Any) -> bytes:
+    """The sequence parameter sets in a keyframe; empty where it has none, as most streams by RTMP."""
+    if codec not in _SEQUENCE_SET:
+        return b""
+    mask, shift, wanted = _SEQUENCE_SET[codec]
+    data = bytes(keyframe)
+    found, offset = b"", 0
+    while offset + _NAL_LENGTH_BYTES < len(data):
+        begin = offset + _NAL_LENGTH_BYTES
+        offset = begin + int.from_bytes(data[offset:begin], "big")
+        if data[begin] >> shift & mask == wanted:
+            found += data[begin:offset]
+    return found
+
+
+def _shown_size(context: Any, keyframe: Any) -> tuple[int, int]:
+    """Width and height of the picture: the file's header may tell of what came before its recorder's camera changed."""
+    try:
+        for frame in [*context.decode(keyframe), *context.decode(None)]:
+            return frame.width, frame.height
+    except av.error.FFmpegError:
+        pass
+    return context.width, context.height
 
 
 def _shown_ticks(packets: list[tuple[int, int]], longest_gap: int) -> int:

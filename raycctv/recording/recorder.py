@@ -7,10 +7,12 @@ from pathlib import Path
 
 from raycctv.clock import NS_PER_S, Clock
 from raycctv.config import Recording, StreamUrl
+from raycctv.errors import RecordingError
 from raycctv.process import DetachedProcess, KeptProcess
-from raycctv.recording.command import SILENCE_S, record_command
-from raycctv.recording.filing import HEADER_BYTES, file_closed, open_files, set_aside
-from raycctv.recording.layout import RUN_DIR, incoming_dir, make_writable, opened_at_ns
+from raycctv.recording.changes import KeyframeList, take_off
+from raycctv.recording.command import SILENCE_S, keyframes_path, record_command
+from raycctv.recording.filing import HEADER_BYTES, described, file_closed, open_files, set_aside
+from raycctv.recording.layout import BROKEN, RUN_DIR, incoming_dir, make_writable
 from raycctv.types import Arrival, CameraName, Segment
 
 __all__ = ["RUN_DIR", "Recorder", "make_writable"]
@@ -45,6 +47,7 @@ class Recorder:
         self._clock = clock
         self._incoming = incoming_dir(recording.root, camera)
         self._copying = record_command(camera, source, recording)
+        self._keyframes = KeyframeList(keyframes_path(recording.root, camera))
         self._transcoding = record_command(camera, source, recording, transcode_audio=True)
         self._written: tuple[Path, int] | None = None
         self._grew_s: float | None = None
@@ -82,8 +85,11 @@ class Recorder:
 
     @property
     def writing_since_ns(self) -> int | None:
-        """When the file was opened that was being written at the last :meth:`watch`."""
-        return None if self._written is None else opened_at_ns(self._written[0].name)
+        """When the first frame came of the file that was being written at the last :meth:`watch`. Reads the file."""
+        if self._written is not None:
+            with contextlib.suppress(RecordingError, FileNotFoundError):  # no frame yet, or filed meanwhile
+                return described(self._root, self.camera, self._incoming / self._written[0].name).started_at_ns
+        return None
 
     def check(self) -> bool:
         """Start the recorder if it should be started now. Returns whether it ran before this call. Cheap: four times a second.
@@ -91,10 +97,12 @@ class Recorder:
         Raises:
             RecordingError: it cannot be started, or its folder cannot be written.
         """
+        self._end_if_camera_changed()
         if self._kept.process is None:
             self._written = self._grew_s = self._frozen_since_s = None
             make_writable(self._incoming)
             set_aside(self._incoming)
+            self._keyframes.forget()
         ran = self._kept.check()
         if not ran and _AUDIO_REFUSED in self.last_error and self._kept.argv == tuple(self._copying):
             self._transcode_audio()
@@ -115,6 +123,7 @@ class Recorder:
         Raises:
             RecordingError: the disk refuses; the file stays for the next call.
         """
+        self._end_if_camera_changed()
         return file_closed(self._root, self.camera, self.pid)
 
     def stop(self, timeout_s: float = 10.0) -> None:
@@ -147,6 +156,15 @@ class Recorder:
         else:
             return
         self._kept.stop(timeout_s=2.0)
+
+    def _end_if_camera_changed(self) -> None:
+        """What it writes from the change on does not play: :mod:`.changes`. The next one begins as the stream is then."""
+        changed = self._keyframes.changed()
+        if changed is not None:
+            log.info("%s: its camera changed how it codes; its recorder starts anew", self.camera)
+            self._kept.stop(timeout_s=2.0)
+            take_off(self._incoming, changed, self._root / self.camera / BROKEN)
+            self._keyframes.forget()
 
     def _transcode_audio(self) -> None:
         log.warning("%s: its sound does not fit into MP4 and is recorded as AAC from now on", self.camera)

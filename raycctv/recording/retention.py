@@ -1,31 +1,34 @@
 """What must go, and why: :func:`plan` decides and does nothing, :func:`sweep` does and decides nothing."""
 
-import bisect
+import heapq
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
+from typing import Protocol
 
 from raycctv.clock import NS_PER_S, iso
 from raycctv.config import CameraRetention, Retention
 from raycctv.errors import CatalogError, RaycctvError
 from raycctv.recording.catalog import Catalog
 from raycctv.recording.layout import remove_file
-from raycctv.types import HEALTH_KINDS, CameraName, Event, Segment, Span
+from raycctv.types import CameraName, Segment, Span, Value
 
 log = logging.getLogger(__name__)
 
 Remove = Callable[[Path, str], None]
 
 
-class Value(IntEnum):
-    """What a segment is worth, least first."""
+class Footage(Protocol):
+    """What there is, as :func:`plan` asks for it: :class:`.Catalog`."""
 
-    CONTINUOUS = 0
-    MOTION = 1
-    EVENT = 2
+    def sizes(self) -> Mapping[CameraName, int]:
+        """Bytes of each camera's segments."""
+        ...
+
+    def oldest(self, camera: CameraName, value: Value) -> Iterator[Segment]:
+        """The camera's segments of that value, in the order of their ends and paths. No more are read than are asked for."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +58,23 @@ class Rules:
         return self.keep.of(self.cameras[camera]) if camera in self.cameras else self.keep
 
 
-def plan(
-    segments: Sequence[Segment], events: Iterable[Event], rules: Rules, free_bytes: int, disk_bytes: int, now_ns: int
-) -> list[Deletion]:
+def plan(footage: Footage, rules: Rules, free_bytes: int, disk_bytes: int, now_ns: int) -> list[Deletion]:
     """Which segments must go now: those past their age, then as many as byte budgets and the free space ask for.
 
     Age counts from a segment's end. For space the least valuable go first, of those the oldest, and no more than needed.
-    What is protected never goes, and counts into every budget.
+    What is protected never goes, and counts into every budget. Costs by what goes and what is protected, not by what there is.
 
     Args:
         free_bytes, disk_bytes: of the disk that the segments lie on.
     """
-    values = _values(segments, events)
-    ranked = sorted(segments, key=lambda segment: (values[segment.path], segment.ended_at_ns, segment.path))
-    planned = _Plan(values, rules.protected)
-    for segment in ranked:
-        planned.delete(segment, _expired(segment, values[segment.path], rules.of(segment.camera), now_ns))
+    sizes = dict(footage.sizes())
+    planned = _Plan(footage, sizes, rules.protected)
+    for camera in sorted(sizes):
+        planned.expire(camera, rules.of(camera), now_ns)
     for camera, own in rules.cameras.items():
-        if own.max_size is not None:
-            planned.shrink([segment for segment in ranked if segment.camera == camera], _budget(own.max_size, f"{camera}'s "))
-    whole_bytes = sum(segment.size_bytes for segment in segments)
+        if own.max_size is not None and camera in sizes:
+            planned.shrink([camera], _budget(own.max_size, f"{camera}'s "))
+    whole_bytes = sum(sizes.values())
     budget, floor_bytes = _budget(rules.keep.max_size), rules.keep.min_free.of(disk_bytes)
 
     def crowded(kept_bytes: int) -> str | None:
@@ -83,34 +83,55 @@ def plan(
             return f"{free_then_bytes} bytes free, min_free is {floor_bytes}"
         return budget(kept_bytes)
 
-    planned.shrink(ranked, crowded)
+    planned.shrink(sorted(sizes), crowded)
     return list(planned.deletions.values())
 
 
 class _Plan:
-    """Deletions decided so far, by path."""
+    """Deletions decided so far, by path.
 
-    def __init__(self, values: Mapping[str, Value], protected: Sequence[Span]) -> None:
+    Args:
+        sizes: bytes of each camera's segments; of those that stay, as deletions are decided.
+    """
+
+    def __init__(self, footage: Footage, sizes: Mapping[CameraName, int], protected: Sequence[Span]) -> None:
         self.deletions: dict[str, Deletion] = {}
-        self._values = values
+        self._footage = footage
+        self._kept_bytes = dict(sizes)
         self._protected = protected
 
-    def delete(self, segment: Segment, reason: str | None) -> None:
-        """Let it go, if there is a reason, and nobody protects it."""
-        if reason is not None and not any(span.meets(segment) for span in self._protected):
-            self.deletions[segment.path] = Deletion(segment, reason)
+    def expire(self, camera: CameraName, rules: Retention, now_ns: int) -> None:
+        """Let go what is past its age."""
+        for value in Value:
+            for segment in self._footage.oldest(camera, value):
+                reason = _expired(segment, value, rules, now_ns)
+                if reason is None:
+                    break
+                self._delete(segment, reason)
 
-    def shrink(self, ranked: Sequence[Segment], excess: Callable[[int], str | None]) -> None:
-        """Let the first ones go until ``excess``, asked about the bytes that stay, gives no reason any more."""
-        staying = [segment for segment in ranked if segment.path not in self.deletions]
-        kept_bytes = sum(segment.size_bytes for segment in staying)
-        for segment in staying:
-            reason = excess(kept_bytes)
+    def shrink(self, cameras: Sequence[CameraName], excess: Callable[[int], str | None]) -> None:
+        """Let the first ones of these cameras go until ``excess``, asked about the bytes that stay, gives no reason."""
+        reason = excess(self._kept(cameras))
+        for value in Value:
             if reason is None:
                 return
-            self.delete(segment, f"{reason}; oldest of the {self._values[segment.path].name.lower()} footage")
-            if segment.path in self.deletions:
-                kept_bytes -= segment.size_bytes
+            by_camera = [self._footage.oldest(camera, value) for camera in cameras]
+            for segment in heapq.merge(*by_camera, key=lambda segment: (segment.ended_at_ns, segment.path)):
+                if segment.path not in self.deletions:
+                    self._delete(segment, f"{reason}; oldest of the {value.name.lower()} footage")
+                    reason = excess(self._kept(cameras))
+                    if reason is None:
+                        return
+
+    def _kept(self, cameras: Sequence[CameraName]) -> int:
+        """Bytes of these cameras' segments that stay."""
+        return sum(self._kept_bytes[camera] for camera in cameras)
+
+    def _delete(self, segment: Segment, reason: str) -> None:
+        """Let it go, if nobody protects it."""
+        if not any(span.meets(segment) for span in self._protected):
+            self.deletions[segment.path] = Deletion(segment, reason)
+            self._kept_bytes[segment.camera] -= segment.size_bytes
 
 
 def _budget(max_bytes: int | None, whose: str = "") -> Callable[[int], str | None]:
@@ -166,24 +187,3 @@ def _expired(segment: Segment, value: Value, rules: Retention, now_ns: int) -> s
         if old
         else None
     )
-
-
-def _values(segments: Sequence[Segment], events: Iterable[Event]) -> dict[str, Value]:
-    """Each segment's value by the events that overlap it."""
-    by_camera: dict[CameraName, list[Segment]] = defaultdict(list)
-    for segment in sorted(segments, key=lambda segment: segment.started_at_ns):
-        by_camera[segment.camera].append(segment)
-    starts = {camera: [segment.started_at_ns for segment in own] for camera, own in by_camera.items()}
-    longest = {camera: max(segment.duration_ns for segment in own) for camera, own in by_camera.items()}
-    values = dict.fromkeys((segment.path for segment in segments), Value.CONTINUOUS)
-    for event in events:
-        if event.camera not in by_camera or event.kind in HEALTH_KINDS:
-            continue
-        value = Value.MOTION if event.kind == "motion" else Value.EVENT
-        own, own_starts = by_camera[event.camera], starts[event.camera]
-        first = bisect.bisect_left(own_starts, event.started_at_ns - longest[event.camera])
-        last = len(own) if event.ended_at_ns is None else bisect.bisect_right(own_starts, event.ended_at_ns)
-        for segment in own[first:last]:
-            if segment.ended_at_ns > event.started_at_ns:
-                values[segment.path] = max(values[segment.path], value)
-    return values

@@ -3,7 +3,9 @@
 ``state`` of a segment is ``closed``, or ``deleting`` from the decision to delete it until its file is gone. ``ended_at_ns``
 of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are JSON. ``protected`` holds spans that somebody
 has asked to keep; no rule deletes what shares time with one. ``copies`` says of which segments there is a second copy; a row
-goes with that of its segment.
+goes with that of its segment. ``value`` of a segment is a :class:`.Value`: triggers raise it when an event comes, and look for
+events when a segment comes. ``footage`` has the sum of ``size_bytes`` of each camera's closed segments, by triggers too. So a
+sweep need not read what stays.
 
 A new version is a step in ``_STEPS``. Every catalog takes the steps that it has not taken yet, each in a transaction.
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from raycctv.errors import CatalogError
 from raycctv.recording.layout import free_path
+from raycctv.types import HEALTH_KINDS, Value
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +79,58 @@ END;
 CREATE INDEX events_by_end ON events (ended_at_ns);
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD)
+_HEALTH = ", ".join(f"'{kind}'" for kind in sorted(HEALTH_KINDS))
+_WORTH = f"CASE kind WHEN 'motion' THEN {Value.MOTION:d} ELSE {Value.EVENT:d} END"
+_NEW_WORTH = _WORTH.replace("kind", "new.kind")
+_EVENTS_LENGTH = "(SELECT coalesce(max(ended_at_ns - started_at_ns), 0) FROM events)"
+_SEGMENTS_LENGTH = "(SELECT coalesce(max(ended_at_ns - started_at_ns), 0) FROM segments)"
+
+_VALUE = f"""
+    max(coalesce((SELECT max({_WORTH}) FROM events
+        WHERE camera = segments.camera AND kind NOT IN ({_HEALTH}) AND ended_at_ns IS NULL
+            AND +started_at_ns < segments.ended_at_ns), 0),
+        coalesce((SELECT max({_WORTH}) FROM events
+        WHERE camera = segments.camera AND kind NOT IN ({_HEALTH}) AND ended_at_ns >= segments.started_at_ns
+            AND ended_at_ns <= segments.ended_at_ns + {_EVENTS_LENGTH} AND started_at_ns < segments.ended_at_ns), 0))
+"""  # noqa: S608 - no value in it
+"""Of a segment, by the events that it shares time with. The longest event bounds what the index finds, and the plus keeps
+SQLite from looking through all events that have ended for those that go on."""
+
+_RAISE = f"""
+    UPDATE segments SET value = {_NEW_WORTH}
+    WHERE camera = new.camera AND new.kind NOT IN ({_HEALTH}) AND value < {_NEW_WORTH}
+        AND ended_at_ns > new.started_at_ns
+        AND (new.ended_at_ns IS NULL
+            OR started_at_ns <= new.ended_at_ns AND ended_at_ns <= new.ended_at_ns + {_SEGMENTS_LENGTH});
+"""  # noqa: S608 - no value in it
+
+_FOURTH = f"""
+CREATE INDEX events_by_length ON events (ended_at_ns - started_at_ns);
+CREATE INDEX events_by_camera_and_end ON events (camera, ended_at_ns);
+ALTER TABLE segments ADD COLUMN value INTEGER NOT NULL DEFAULT 0;
+UPDATE segments SET value = {_VALUE} WHERE EXISTS (SELECT 1 FROM events WHERE camera = segments.camera);
+CREATE INDEX segments_by_value ON segments (camera, value, ended_at_ns) WHERE state = 'closed';
+CREATE TABLE footage (camera TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL) STRICT;
+INSERT INTO footage SELECT camera, sum(size_bytes) FROM segments WHERE state = 'closed' GROUP BY camera;
+CREATE TRIGGER segment_comes AFTER INSERT ON segments BEGIN
+    INSERT INTO footage VALUES (new.camera, new.size_bytes)
+    ON CONFLICT (camera) DO UPDATE SET size_bytes = size_bytes + excluded.size_bytes;
+    UPDATE segments SET value = {_VALUE} WHERE path = new.path;
+END;
+CREATE TRIGGER segment_changes AFTER UPDATE OF size_bytes, state ON segments BEGIN
+    UPDATE footage SET size_bytes = size_bytes
+        + CASE new.state WHEN 'closed' THEN new.size_bytes ELSE 0 END
+        - CASE old.state WHEN 'closed' THEN old.size_bytes ELSE 0 END
+    WHERE camera = new.camera;
+END;
+CREATE TRIGGER segment_goes AFTER DELETE ON segments WHEN old.state = 'closed' BEGIN
+    UPDATE footage SET size_bytes = size_bytes - old.size_bytes WHERE camera = old.camera;
+END;
+CREATE TRIGGER event_comes AFTER INSERT ON events BEGIN {_RAISE} END;
+CREATE TRIGGER event_changes AFTER UPDATE ON events BEGIN {_RAISE} END;
+"""  # noqa: S608 - no value in it
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 VERSION = len(_STEPS)
 
 _BUSY_S = 10.0

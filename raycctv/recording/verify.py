@@ -13,7 +13,7 @@ from raycctv.clock import NS_PER_S
 from raycctv.errors import RecordingError
 from raycctv.recording.catalog import Catalog
 from raycctv.recording.coverage import Coverage, coverage
-from raycctv.recording.layout import filed_files, opened_at_ns
+from raycctv.recording.layout import filed_files, named_at_ns
 from raycctv.recording.probe import probe
 from raycctv.types import CameraName, Segment
 
@@ -21,7 +21,7 @@ _DURATION_S = 0.1
 """By how much a file may last longer or shorter than its row says."""
 
 _NAME_S = 3.0
-"""By how much a segment may begin beside the second in its name: it may hold what was read before it was opened."""
+"""By how much a segment may begin beside the second in its name. Source: ``_EARLIER_NS`` in filing.py, and a whole second."""
 
 _OVERLAP_S = 1.0
 """By how much a segment may begin before the last has ended. Instants are as exact as the arrival of packets."""
@@ -76,8 +76,8 @@ def _problems(root: Path, segment: Segment, quick: bool) -> Iterator[str]:
         return
     if path.stat().st_size != segment.size_bytes:
         yield f"has {path.stat().st_size} bytes, its row says {segment.size_bytes}"
-    opened_ns = opened_at_ns(path.name)
-    if opened_ns is None or abs(segment.started_at_ns - opened_ns) > _NAME_S * NS_PER_S:
+    named_ns = named_at_ns(path.name)
+    if named_ns is None or abs(segment.started_at_ns - named_ns) > _NAME_S * NS_PER_S:
         yield "its name and its row differ in when it began"
     if not segment.path.startswith(f"{segment.camera}/"):
         yield f"lies in another camera's folder than that of {segment.camera}"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.batching import Batcher, Images
+from actors.batching import Batcher, Images, Stale
 from raycctv.types import Detections
 
 
@@ -118,6 +118,48 @@ def test_close_cancels_who_waits_and_is_idempotent() -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
+
+    run(test)
+
+
+def test_cameras_take_turns() -> None:
+    async def test() -> None:
+        network = Network()
+        network.may_answer.clear()
+        batcher = Batcher(network, size=1, wait_s=0)
+        first = asyncio.create_task(batcher.submit(marked(0), "busy"))
+        await asyncio.sleep(0)
+        busy = [asyncio.create_task(batcher.submit(marked(n), "busy")) for n in range(1, 9)]
+        await asyncio.sleep(0)
+        other = [asyncio.create_task(batcher.submit(marked(100 + n), "other")) for n in range(2)]
+        await asyncio.sleep(0)
+        network.may_answer.set()
+        await asyncio.gather(first, *busy, *other)
+        assert [mark for (mark,) in network.batches] == [0, 1, 100, 2, 101, 3, 4, 5, 6, 7, 8]
+        await batcher.close()
+
+    run(test)
+
+
+def test_what_nobody_waits_for_is_not_computed() -> None:
+    async def test() -> None:
+        network = Network()
+        network.may_answer.clear()
+        batcher = Batcher(network, size=1, wait_s=0, stale_s=0.05)
+        first = asyncio.create_task(batcher.submit(marked(0)))
+        await asyncio.sleep(0)
+        late = [asyncio.create_task(batcher.submit(marked(n))) for n in (1, 2)]
+        cancelled = asyncio.create_task(batcher.submit(marked(3)))
+        await asyncio.sleep(0.1)
+        cancelled.cancel()
+        network.may_answer.set()
+        told = await asyncio.gather(first, *late, return_exceptions=True)
+        assert told[0] == [0]
+        assert [type(answer) for answer in told[1:]] == [Stale, Stale]
+        assert await batcher.submit(marked(4)) == [4]  # type: ignore[comparison-overlap]  # the network says marks
+        assert network.batches == [[0], [4]]
+        assert batcher.stats.stale == 2
+        await batcher.close()
 
     run(test)
 

@@ -144,7 +144,7 @@ def test_fault_of_ours_does_not_blind_a_camera(clip: Path, tmp_path: Path, rtmp:
 
     @ray.remote
     class Liar:
-        def detect(self, images: object) -> list[object]:
+        def detect(self, images: object, camera: str) -> list[object]:
             return []
 
     liar: Any = Liar

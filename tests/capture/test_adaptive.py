@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from raycctv.capture import adaptive
-from raycctv.capture.adaptive import AdaptiveDecoder, Mode, Pressure, open_decoder
+from raycctv.capture.adaptive import AdaptiveDecoder, Mode, open_decoder
 from raycctv.capture.decoder import Decoder
 from raycctv.capture.packet_gate import PacketGate
 from raycctv.capture.packets import Stream
@@ -16,7 +16,7 @@ from raycctv.capture.timeline import FileTimeline
 from raycctv.clock import SystemClock
 from raycctv.config import Decode, StreamUrl
 from raycctv.simulate.scenes import drawn, encode
-from raycctv.types import CameraName, Frame, Packet, Stance
+from raycctv.types import CameraName, Frame, Packet, Pressure, Stance
 
 NAME = CameraName("cam")
 FPS, SECONDS = 15, 30
@@ -137,13 +137,22 @@ def test_known_object_that_stands_still_costs_three_frames_a_gop(walk: Path) -> 
     assert between(looker.seen_s, 20, 28) == 4 * 3
 
 
-@pytest.mark.parametrize("known", [Stance.FOLLOWED, Stance.UNCLEAR])
-def test_while_the_machine_is_busy_a_part_of_what_moves_is_enough(walk: Path, known: Stance) -> None:
-    idle, busy = Looker(moving=(6, 99), known=known), Looker(moving=(6, 99), known=known)
-    run(walk, idle)
-    run(walk, busy, pressure=Pressure.BUSY)
-    assert between(idle.seen_s, 20, 28) == 8 * FPS
-    assert between(busy.seen_s, 20, 28) in ((4 * 3,) if known is Stance.FOLLOWED else (4 * 7, 4 * 8))
+@pytest.mark.parametrize(
+    ("pressure", "known", "frames_a_gop"),
+    [
+        (Pressure.NONE, Stance.FOLLOWED, {2 * FPS}),
+        (Pressure.BUSY, Stance.FOLLOWED, {3}),
+        (Pressure.BUSY, Stance.UNCLEAR, {8}),
+        (Pressure.FULL, Stance.FOLLOWED, {1}),
+        (Pressure.FULL, Stance.UNCLEAR, {4}),
+    ],
+)
+def test_the_less_time_the_machine_has_the_less_is_decoded_of_what_moves(
+    walk: Path, pressure: Pressure, known: Stance, frames_a_gop: set[int]
+) -> None:
+    looker = Looker(moving=(6, 99), known=known)
+    run(walk, looker, pressure=pressure)
+    assert {between(looker.seen_s, second, second + 2) for second in (20, 22, 24, 26)} == frames_a_gop
 
 
 def test_reader_that_is_behind_decodes_keyframes_alone_until_it_has_caught_up(walk: Path) -> None:

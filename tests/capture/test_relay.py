@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
-from rtsp import PASSWORD, RtspCamera, missing_for_rtsp
+from servers.rtsp import PASSWORD, RtspCamera, missing_for_rtsp
 
 from raycctv.capture.relay import relay, relay_command
 from raycctv.clock import SystemClock
@@ -20,6 +20,7 @@ from raycctv.types import CameraName
 CAMERA = CameraName("gate")
 TICK_S = 0.5
 """As often as the storage actor looks."""
+
 
 OpenCamera = Callable[..., RtspCamera]
 Keep = Callable[[StreamUrl], KeptProcess]

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +13,26 @@ import pytest
 import skimage.data
 import torch
 
-from raycctv.detection.backends import BACKENDS, Backend, fastest, load_backend, open_backend
+from raycctv.detection.backends import BACKENDS, Backend, candidates, load_backend, open_backend
+from raycctv.detection.backends.choice import MEMORY, choose
+from raycctv.detection.backends.torch import filled
 from raycctv.detection.boxes import iou, letterbox
 from raycctv.detection.labels import CLASS_IDS, LABELS
-from raycctv.detection.models import ANCHORS_FILE, OPENVINO_FILE, TORCH_FILE
+from raycctv.detection.models import ANCHORS_FILE, INT8_FILE, MANIFEST, ONNX_FILE, OPENVINO_FILE, TORCH_FILE
 from raycctv.errors import DetectorError, WeightsCorrupt, WeightsMissing
+from raycctv.types import Detections
 
 MODEL = "ssdlite_mobilenet_v2"
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+QUICK = [name for name in BACKENDS if name != "torch-compiled"]
+"""Compiling takes half a minute, so that one is slow."""
+
+
+@pytest.fixture(scope="module", params=[*QUICK, pytest.param("torch-compiled", marks=pytest.mark.slow)])
 def backend(request: pytest.FixtureRequest, weights: Path) -> Iterator[Backend]:
+    if request.param == "openvino-int8" and not (weights / INT8_FILE).exists():
+        pytest.skip("no 8-bit integers here; `raycctv models quantise` makes them")
     with open_backend(MODEL, request.param, threads=2) as opened:
         yield opened
 
@@ -67,7 +77,7 @@ def test_backend_refuses_floats(backend: Backend) -> None:
         backend.infer(np.zeros((1, 300, 300, 3)))  # type: ignore[arg-type]  # what the test is about
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", ["torch", "openvino", "onnxruntime"])
 def test_backend_that_is_closed_says_so(name: str, weights: Path) -> None:
     opened = open_backend(MODEL, name)
     opened.close()
@@ -79,7 +89,8 @@ def test_backend_that_is_closed_says_so(name: str, weights: Path) -> None:
 @pytest.mark.parametrize("name", BACKENDS)
 def test_backend_says_that_it_cannot_run_a_network(name: str, weights: Path, tmp_path: Path) -> None:
     (tmp_path / ANCHORS_FILE).write_bytes((weights / ANCHORS_FILE).read_bytes())
-    (tmp_path / OPENVINO_FILE).write_text("<net/>")
+    for file in (OPENVINO_FILE, INT8_FILE, ONNX_FILE):
+        (tmp_path / file).write_text("<net/>")
     torch.save({}, tmp_path / TORCH_FILE)
     with pytest.raises(DetectorError, match=f"^{name} cannot run {MODEL}: [^\n]+$"):
         load_backend(MODEL, name, tmp_path, threads=1, min_score=0.3)
@@ -97,13 +108,66 @@ def test_open_backend_sees_a_flipped_bit_in_a_weight(weights: Path, tmp_path: Pa
         open_backend(MODEL, "openvino", models_dir=tmp_path)
 
 
-def test_fastest_backend_is_openvino_unless_torch_has_a_gpu(tmp_path: Path) -> None:
-    assert fastest(nvidia_device=tmp_path / "absent") == "openvino"
-    assert fastest(nvidia_device=tmp_path) == ("torch" if torch.cuda.is_available() else "openvino")
+def test_candidates_are_what_the_model_and_the_machine_have(tmp_path: Path) -> None:
+    assert candidates(tmp_path, nvidia_device=tmp_path / "absent")[0] == "openvino"
+    assert not {"openvino-int8", "onnxruntime"} & set(candidates(tmp_path, nvidia_device=tmp_path / "absent"))
+    (tmp_path / ONNX_FILE).touch()
+    assert "onnxruntime" in candidates(tmp_path, nvidia_device=tmp_path / "absent")
+    assert ("torch" in candidates(tmp_path, nvidia_device=tmp_path)) == torch.cuda.is_available()
 
 
-def test_backends_agree(weights: Path) -> None:
-    with open_backend(MODEL, "torch", threads=2) as one, open_backend(MODEL, "openvino", threads=2) as other:
+class Paced:
+    """A backend that takes so long for a batch, and counts how often it was asked to."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.asked = 0
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> list[Detections]:
+        self.asked += 1
+        time.sleep(self._seconds)
+        return [Detections.empty()] * len(images)
+
+    def __enter__(self) -> "Paced":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+
+def test_auto_is_the_fastest_as_measured_and_is_remembered(tmp_path: Path) -> None:
+    place = tmp_path / MODEL
+    place.mkdir()
+    (place / MANIFEST).write_text("{}")
+    paced = {"slow": Paced(0.1), "quick": Paced(0.001)}
+
+    def opened(name: str) -> Paced:
+        if name == "broken":
+            raise DetectorError("not here")
+        return paced[name]
+
+    assert choose(place, ["slow", "quick", "broken"], 1, opened, cpu="a") == "quick"
+    measured = paced["quick"].asked
+    assert choose(place, ["slow", "quick", "broken"], 1, opened, cpu="a") == "quick"
+    assert paced["quick"].asked == measured
+    assert choose(place, ["slow", "quick", "broken"], 1, opened, cpu="another") == "quick"
+    assert paced["quick"].asked == 2 * measured
+    (tmp_path / MEMORY).write_text("{")
+    assert choose(place, ["slow"], 1, opened, cpu="a") == "slow"
+    with pytest.raises(DetectorError, match="none of the backends broken can run"):
+        choose(place, ["broken"], 1, opened, cpu="a")
+
+
+def test_gpu_batches_are_filled_up_to_the_next_size() -> None:
+    images = np.zeros((3, 4, 4, 3), np.uint8)
+    assert filled(images, (1, 2, 4, 8)).shape == (4, 4, 4, 3)
+    assert np.array_equal(filled(images, (1, 2, 4, 8))[:3], images)
+    assert filled(images[:2], (1, 2, 4, 8)).shape == (2, 4, 4, 3)
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", pytest.param("torch-compiled", marks=pytest.mark.slow)])
+def test_backends_in_float32_agree(name: str, weights: Path) -> None:
+    with open_backend(MODEL, "torch", threads=2) as one, open_backend(MODEL, name, threads=2) as other:
         for name in ("astronaut", "chelsea", "coffee", "rocket", "cat"):
             expected, found = one.infer(picture(name)[None])[0], other.infer(picture(name)[None])[0]
             assert found.class_id.tolist() == expected.class_id.tolist()

@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -86,6 +87,27 @@ def test_an_event_names_the_zones_in_order_of_entry_and_needs_one_that_counts() 
     assert run(machine(zones, zones=("gate",)), walk(0, 1.4)) == []
 
 
+def test_an_event_says_why() -> None:
+    views = [
+        replace(view, crops=2, changed=0.03, score=score)
+        for view, score in zip(walk(0, 1), (0.4, 0.9, 0.6, 0.5, 0.7), strict=False)
+    ]
+    why = run(machine(), views)[-1].event.why
+    for fact in ("in 5 views", "scores 0.40 to 0.90", "at most 3.0% of the picture changed", "10 crops asked about"):
+        assert fact in why
+
+
+def test_what_stands_still_is_asked_about_once_a_second() -> None:
+    events = machine()
+    for view in walk(0, 1) + [person(1 + i * STEP_S, 60, moving=0.0) for i in range(3)]:
+        events.observe(view.at_ns, [view])
+    assert events.held(round(1.6 * NS_PER_S)) == []
+    assert len(events.held(round(2.4 * NS_PER_S))) == 1
+    again = person(2.4, 60)
+    events.observe(again.at_ns, [again])
+    assert len(events.held(round(2.6 * NS_PER_S))) == 1
+
+
 def test_a_best_view_is_told_so_that_its_picture_is_kept() -> None:
     events = machine()
     told = [
@@ -111,6 +133,30 @@ def test_motion_that_nothing_explains_is_an_event_once_it_lasts() -> None:
     assert (began.kind, began.started_at_ns, ended.ended_at_ns) == ("motion", 5 * NS_PER_S, round(10.8 * NS_PER_S))
     assert (ended.score, ended.box, ended.model) == (0.29, (0, 0, 39, 10), None)
     assert move(machine(), 5, Events().motion_min_s - 1) == []
+
+
+def stir(seconds: float, every_s: float, roam: float, score: float) -> list[Change]:
+    """Motion of 20 x 20 px in a frame each ``every_s``, which goes to and fro by ``roam`` px."""
+    events = machine()
+    events.motion_began(0)
+    steps = range(1, round(seconds / every_s))
+    boxes = [(100.0 + roam * (step % 2), 100.0, 120.0 + roam * (step % 2), 120.0) for step in steps]
+    return [
+        change
+        for step, box in zip(steps, boxes, strict=True)
+        for change in events.motion_seen(round(step * every_s * NS_PER_S), score, box)
+    ]
+
+
+def test_motion_of_a_branch_in_the_wind_is_no_event() -> None:
+    assert stir(60, 0.2, roam=5, score=0.002) == []
+    assert states(stir(60, 0.2, roam=30, score=0.002)) == [("motion", False)]
+    assert states(stir(60, 0.2, roam=5, score=0.02)) == [("motion", False)]
+
+
+def test_motion_now_and_then_is_no_event_as_soon() -> None:
+    assert states(stir(5, 0.2, roam=30, score=0.002)) == [("motion", False)]
+    assert stir(5, 1.5, roam=30, score=0.002) == []
 
 
 def test_motion_that_a_person_explains_is_no_event_of_its_own() -> None:

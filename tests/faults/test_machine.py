@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from faults.pipeline import GATE, MEASURED_S, Lost, Pipeline
+from flv import PART_S, encoded, join
 from ray.autoscaler._private.constants import RAY_PROCESSES
 from support import NS, fill, until
 
@@ -18,7 +19,7 @@ from raycctv.clock import SystemClock
 from raycctv.config import Camera, Config, Recording, Retention, StreamUrl
 from raycctv.errors import CatalogError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
-from raycctv.recording.layout import opened_at_ns
+from raycctv.recording.layout import incoming_dir, named_at_ns
 from raycctv.recording.verify import verify
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
@@ -133,11 +134,65 @@ def test_clock_stepped_by_an_hour_costs_nothing(
         segments = catalog.segments()
         assert verify(catalog, recording.root).bad == []
     recorded_s = sum(segment.duration_ns for segment in segments) / NS
-    ahead = [(opened_at_ns(Path(segment.path).name) or 0) > time.time_ns() for segment in segments]
+    ahead = [(named_at_ns(Path(segment.path).name) or 0) > time.time_ns() for segment in segments]
     lost_s = camera.online_s - recorded_s
     lost.append(Lost("clock an hour forward, then back", camera.online_s, lost_s))
     assert 2 <= sum(ahead) < len(ahead)
     assert lost_s <= MEASURED_S
+
+
+def test_clock_set_back_while_nobody_files_overwrites_nothing(
+    rtmp: RtmpServer, camera: SimulatedCamera, clock: SteppedClock, tmp_path: Path, lost: list[Lost]
+) -> None:
+    """By whole segments, so that the same seconds come again."""
+    recording = Recording(root=tmp_path / "footage", segment_s=5)
+    config = Config(cameras={GATE: Camera(source=StreamUrl.parse(rtmp.url("stepped")))}, recording=recording)
+    storage = Storage(config, clock)
+    storage.tick()
+    camera.start()
+    until(lambda: bool(storage.status()["recorders"][GATE]["recording"]), 20, storage.tick)
+    storage.close(keep_recording=True)
+    waiting = incoming_dir(recording.root, GATE)
+    until(lambda: len(list(waiting.iterdir())) >= 3, 30)
+    clock.step(-10)
+    until(lambda: len(list(waiting.iterdir())) >= 6, 30)
+    again = Storage(config, clock)
+    until(filed(again, 5), 20, again.tick)
+    camera.stop()
+    until(lambda: again.status()["recorders"][GATE]["pid"] is None, 10)
+    again.close(keep_recording=False)
+    with Catalog(recording.root / CATALOG_NAME) as catalog:
+        segments = catalog.segments()
+        wrong = [one.problem for one in verify(catalog, recording.root).bad]
+    assert all(problem.startswith("begins ") for problem in wrong), wrong  # those seconds were twice
+    lost_s = camera.online_s - sum(segment.duration_ns for segment in segments) / NS
+    lost.append(Lost("clock set back while no storage actor runs", camera.online_s, lost_s))
+    assert len({named_at_ns(Path(segment.path).name) for segment in segments}) < len(segments)
+    assert lost_s <= MEASURED_S
+
+
+def test_change_of_resolution_costs_no_more_than_a_dead_recorder(rtmp: RtmpServer, tmp_path: Path, lost: list[Lost]) -> None:
+    """Within one RTMP session, which MP4 cannot follow."""
+    joined, recording = tmp_path / "joined.flv", Recording(root=tmp_path / "footage")
+    join([encoded(tmp_path, width, ending="flv") for width in (640, 320)], joined)
+    camera = SimulatedCamera(GATE, joined, rtmp.url("changing"))
+    url = StreamUrl.parse(rtmp.url("changing"))
+    storage = Storage(Config(cameras={GATE: Camera(source=url)}, recording=recording), SystemClock())
+    storage.tick()
+    camera.start()
+    try:
+        until(lambda: camera.online_s >= 2 * PART_S - 1, 30, storage.tick)
+    finally:
+        camera.stop()
+    until(lambda: storage.status()["recorders"][GATE]["pid"] is None, 10)
+    storage.close(keep_recording=False)
+    with Catalog(recording.root / CATALOG_NAME) as catalog:
+        segments = catalog.segments()
+        assert verify(catalog, recording.root).bad == []
+    lost_s = camera.online_s - sum(segment.duration_ns for segment in segments) / NS
+    lost.append(Lost("camera changes its resolution (RTMP)", camera.online_s, lost_s))
+    assert {segment.width_px for segment in segments} == {640, 320}
+    assert lost_s <= 3 + MEASURED_S
 
 
 def filed(storage: Storage, count: int) -> Callable[[], bool]:

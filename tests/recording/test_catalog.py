@@ -11,7 +11,7 @@ from support import NS, T0_NS, event, segment
 from raycctv.errors import CatalogError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog, Reconciled
 from raycctv.recording.layout import filed_path
-from raycctv.types import CameraName, Copy, Span
+from raycctv.types import CameraName, Copy, Span, Value
 
 GATE = CameraName("gate")
 
@@ -37,7 +37,7 @@ def test_segments_are_found_by_camera_and_by_shared_time(catalog: Catalog) -> No
     assert [s.started_at_ns for s in catalog.segments(GATE)] == [T0_NS, T0_NS + 60 * NS, T0_NS + 120 * NS]
     assert catalog.segments(GATE, T0_NS + 60 * NS, T0_NS + 120 * NS) == [segment("gate", 60)]
     assert {s.camera for s in catalog.segments(to_ns=T0_NS + 1)} == {"gate", "yard"}
-    assert catalog.total_bytes() == 4000
+    assert catalog.sizes() == {"gate": 3000, "yard": 1000}
 
 
 def test_segment_that_is_added_twice_is_one_row_with_the_last_facts(catalog: Catalog) -> None:
@@ -144,19 +144,25 @@ def test_catalog_of_another_version_is_refused_and_left_alone(tmp_path: Path) ->
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(CatalogError, match="is of version 99, this raycctv knows 3"):
+    with pytest.raises(CatalogError, match="is of version 99, this raycctv knows 4"):
         Catalog(path)
     assert path.exists()
 
 
 BACK_TO = {
+    3: "".join(
+        f"DROP TRIGGER {name}; "
+        for name in ("segment_comes", "segment_changes", "segment_goes", "event_comes", "event_changes")
+    )
+    + "".join(f"DROP INDEX {name}; " for name in ("segments_by_value", "events_by_length", "events_by_camera_and_end"))
+    + "DROP TABLE footage; ALTER TABLE segments DROP COLUMN value; PRAGMA user_version = 3;",
     2: "DROP TRIGGER copies_go_with_segments; DROP TABLE copies; DROP INDEX events_by_end; PRAGMA user_version = 2;",
     1: "DROP TABLE protected; DROP INDEX segments_by_length; PRAGMA user_version = 1;",
 }
 """What takes a catalog back to that version from the one after it."""
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path, version: int) -> None:
     path = tmp_path / CATALOG_NAME
     span = Span(GATE, T0_NS, T0_NS + NS)
@@ -165,14 +171,16 @@ def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tm
         catalog.put_event(event())
         catalog.protect(span)
     with sqlite3.connect(path) as connection:
-        for older in range(2, version - 1, -1):
+        for older in range(3, version - 1, -1):
             connection.executescript(BACK_TO[older])
     connection.close()
-    with pytest.raises(CatalogError, match=f"is of version {version}, this raycctv knows 3; `raycctv up` brings it up to date"):
+    with pytest.raises(CatalogError, match=f"is of version {version}, this raycctv knows 4; `raycctv up` brings it up to date"):
         Catalog(path, read_only=True)
     with Catalog(path) as catalog:
         assert (catalog.segments(), catalog.events()) == ([segment()], [event()])
         assert catalog.protected() == ([span] if version > 1 else [])
+        assert catalog.sizes() == {GATE: segment().size_bytes}
+        assert list(catalog.oldest(GATE, Value.EVENT)) == [segment()]
         assert catalog.due_copies(0, 0) == [segment()]
         catalog.add_copy(Copy(segment().path, 1000, "ab", T0_NS))
         assert catalog.due_copies(0, 0) == []
@@ -224,8 +232,12 @@ def test_catalog_that_is_damaged_while_open_says_so_and_is_made_anew_at_the_next
         catalog.reconcile(tmp_path)
         for number in range(200):
             catalog.put_event(event(f"e{number}"))
+    with sqlite3.connect(path) as connection:  # what says which tables there are stays, so that opening it succeeds
+        pages = connection.execute("SELECT pgoffset, pgsize FROM dbstat WHERE name <> 'sqlite_schema'").fetchall()
+    connection.close()
     data = bytearray(path.read_bytes())
-    data[4096:] = b"\xff" * (len(data) - 4096)  # the header stays, so that opening it succeeds
+    for offset, size in pages:
+        data[offset : offset + size] = b"\xff" * size
     path.write_bytes(data)
     with Catalog(path) as catalog:
         with pytest.raises(CatalogError, match="is damaged"):

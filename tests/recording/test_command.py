@@ -22,11 +22,11 @@ def test_command_copies_into_fragmented_segments() -> None:
     assert argv[argv.index("-segment_time") + 1] == "60"
     assert "empty_moov" in argv[argv.index("-segment_format_options") + 1]
     assert "-nostdin" in argv
-    assert "/footage/gate/incoming/gate_%Y%m%dT%H%M%SZ.mp4" in argv
+    assert "/footage/gate/incoming/gate_%d.mp4" in argv
 
 
-def test_percent_in_a_folder_is_no_date() -> None:
-    assert "/100%%/gate/incoming/gate_%Y%m%dT%H%M%SZ.mp4" in command(root="/100%")
+def test_percent_in_a_folder_is_no_number() -> None:
+    assert "/100%%/gate/incoming/gate_%d.mp4" in command(root="/100%")
 
 
 @pytest.mark.parametrize(

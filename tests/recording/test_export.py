@@ -90,7 +90,10 @@ def test_export_of_another_picture_size_is_a_file_of_its_own(tmp_path: Path, cli
 def test_exact_export_begins_and_ends_at_the_frame(tmp_path: Path, spoken: Path) -> None:
     segments = [filed(tmp_path, spoken, start_s) for start_s in (0, 10)]
     (whole,) = export(segments, tmp_path, span(3.4, 12.2), tmp_path / "whole.mp4")
-    made = cut_exactly(whole, span(3.4, 12.2), tmp_path / "exact.mp4")
+    coded_s: list[float] = []
+    made = cut_exactly(whole, span(3.4, 12.2), tmp_path / "exact.mp4", coded_s.append)
+    assert coded_s == sorted(coded_s)
+    assert coded_s[-1] == pytest.approx(8.8, abs=0.1)
     assert (made.from_ns - T0_NS) / NS == 3.4
     assert (made.to_ns - T0_NS) / NS == pytest.approx(12.2, abs=0.1)
     assert frames(made.path) == pytest.approx(8.8 * 15, abs=1)

@@ -4,7 +4,7 @@ import pytest
 from support import NS, T0_NS
 
 from raycctv.errors import RecordingError
-from raycctv.recording.layout import filed_files, filed_path, free_path, make_writable, opened_at_ns, remove_file
+from raycctv.recording.layout import filed_files, filed_path, free_path, make_writable, named_at_ns, remove_file
 from raycctv.types import CameraName
 
 GATE = CameraName("gate")
@@ -13,7 +13,7 @@ GATE = CameraName("gate")
 def test_segment_is_named_by_camera_and_utc_second(tmp_path: Path) -> None:
     path = filed_path(tmp_path, GATE, T0_NS)
     assert path == tmp_path / "gate" / "2023-11-14" / "gate_20231114T221320Z.mp4"
-    assert opened_at_ns(path.name) == T0_NS
+    assert named_at_ns(path.name) == T0_NS
 
 
 def test_second_segment_of_a_second_takes_another_name_and_the_same_time(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_second_segment_of_a_second_takes_another_name_and_the_same_time(tmp_pat
     first.touch()
     second = filed_path(tmp_path, GATE, T0_NS)
     assert second.name == "gate_20231114T221320Z-1.mp4"
-    assert opened_at_ns(second.name) == T0_NS
+    assert named_at_ns(second.name) == T0_NS
 
 
 def test_summer_time_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +34,7 @@ def test_summer_time_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["gate.mp4", "gate_20241399T000000Z.mp4", "gate_20231114T221320Z.mp4.new", "notes.txt"])
 def test_other_files_are_no_segments(name: str) -> None:
-    assert opened_at_ns(name) is None
+    assert named_at_ns(name) is None
 
 
 def test_filed_files_are_those_in_day_folders(tmp_path: Path) -> None:

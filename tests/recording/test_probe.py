@@ -8,7 +8,8 @@ import pytest
 from support import NS
 
 from raycctv.errors import RecordingError
-from raycctv.recording.probe import Media, Unplayable, cut_torn_end, probe
+from raycctv.recording.fragments import cut_torn_end
+from raycctv.recording.probe import Media, Unplayable, probe
 
 
 @pytest.fixture(scope="session")

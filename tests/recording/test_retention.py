@@ -1,12 +1,15 @@
 """What goes, and why; and that a crash while it goes does no harm."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import NS, T0_NS, event, segment
 
@@ -16,7 +19,7 @@ from raycctv.errors import RecordingError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.layout import remove_file
 from raycctv.recording.retention import Deletion, Rules, plan, sweep
-from raycctv.types import HEALTH_KINDS, CameraName, Event, Segment, Span
+from raycctv.types import HEALTH_KINDS, CameraName, Event, Segment, Span, Value
 
 DISK = 1_000_000
 HOUR_S = 3600
@@ -25,6 +28,31 @@ HOUR_S = 3600
 def rules(**keep: object) -> Retention:
     forever = {"continuous": 1e9, "motion": 1e9, "event": 1e9, "min_free": FreeSpace(size_bytes=0)}
     return Retention.model_validate({**forever, **keep})
+
+
+class Listed:
+    """Footage as the plan asks for it, with values that are plain to see."""
+
+    def __init__(self, segments: Sequence[Segment], events: Sequence[Event] = ()) -> None:
+        self.segments = segments
+        self._events = [event for event in events if event.kind not in HEALTH_KINDS]
+
+    def sizes(self) -> dict[CameraName, int]:
+        cameras = {segment.camera for segment in self.segments}
+        return {name: sum(segment.size_bytes for segment in self.segments if segment.camera == name) for name in cameras}
+
+    def oldest(self, camera: CameraName, value: Value) -> Iterator[Segment]:
+        own = [segment for segment in self.segments if segment.camera == camera and self.value(segment) == value]
+        return iter(sorted(own, key=lambda segment: (segment.ended_at_ns, segment.path)))
+
+    def value(self, segment: Segment) -> Value:
+        shown = [event for event in self._events if event.camera == segment.camera and meets(event, segment)]
+        return max([Value.MOTION if event.kind == "motion" else Value.EVENT for event in shown], default=Value.CONTINUOUS)
+
+
+def meets(event: Event, segment: Segment) -> bool:
+    goes_on = event.ended_at_ns is None or segment.started_at_ns <= event.ended_at_ns
+    return goes_on and segment.ended_at_ns > event.started_at_ns
 
 
 def planned(
@@ -37,7 +65,8 @@ def planned(
     **keep: object,
 ) -> list[Deletion]:
     own = {CameraName(name): kept for name, kept in (cameras or {}).items()}
-    return plan(segments, events, Rules(rules(**keep), own, protected), free_bytes, DISK, T0_NS + round(now_s * NS))
+    footage = Listed(segments, events)
+    return plan(footage, Rules(rules(**keep), own, protected), free_bytes, DISK, T0_NS + round(now_s * NS))
 
 
 def span(from_s: float, to_s: float, camera: str = "gate") -> Span:
@@ -163,7 +192,7 @@ def test_plan_frees_what_is_asked_once_and_only_what_must_go(
 ) -> None:
     now_ns = T0_NS + now_s * NS
     rules = Rules(keep, protected=protected)
-    deletions = plan(segments, events, rules, free_bytes, DISK, now_ns)
+    deletions = plan(Listed(segments, events), rules, free_bytes, DISK, now_ns)
     gone = [deletion.segment for deletion in deletions]
     kept = [one for one in segments if one not in gone]
     assert len({one.path for one in gone}) == len(gone)
@@ -177,7 +206,7 @@ def test_plan_frees_what_is_asked_once_and_only_what_must_go(
     youngest = max([keep.continuous, keep.motion, keep.event])
     assert all(now_ns - one.ended_at_ns <= youngest * NS for one in kept if one not in spared)
     # idempotent: once it is done, nothing more is to be done
-    assert plan(kept, events, rules, free_bytes + freed, DISK, now_ns) == []
+    assert plan(Listed(kept, events), rules, free_bytes + freed, DISK, now_ns) == []
     # and no more than needed: without the last one that went for space, a limit would still be broken
     for deletion in reversed(deletions):
         if "kept for" not in deletion.reason:
@@ -185,6 +214,53 @@ def test_plan_frees_what_is_asked_once_and_only_what_must_go(
             too_many = keep.max_size is not None and sum(one.size_bytes for one in stays) > keep.max_size
             assert too_many or free_bytes + freed - deletion.segment.size_bytes < keep.min_free.of(DISK)
             break
+
+
+@settings(max_examples=30)
+@given(SEGMENTS, st.lists(EVENTS, min_size=2, max_size=2), st.integers(0, 25), st.randoms())
+def test_catalog_gives_footage_the_value_that_its_events_give_it(
+    tmp_path_factory: pytest.TempPathFactory, segments: list[Segment], events: list[list[Event]], gone: int, order: Random
+) -> None:
+    """In whatever order segments and events come, events end, and segments go."""
+    told = {one.id: one for number, batch in enumerate(events) for one in _named(batch, number)}
+    steps: list[Segment | Event] = [*segments, *told.values()]
+    order.shuffle(steps)
+    with Catalog(tmp_path_factory.mktemp("catalog") / CATALOG_NAME) as catalog:
+        for step in steps:
+            if isinstance(step, Segment):
+                catalog.add_segment(step)
+            else:
+                catalog.put_event(replace(step, ended_at_ns=None if step.ended_at_ns is None else step.started_at_ns + 1))
+                catalog.put_event(step)
+        catalog.mark_deleting([one.path for one in segments[:gone]])
+        catalog.drop([one.path for one in segments[: gone // 2]])
+        listed = Listed(segments[gone:], list(told.values()))
+        assert catalog.sizes() == listed.sizes()
+        for camera, value in product(listed.sizes(), Value):
+            assert list(catalog.oldest(camera, value)) == list(listed.oldest(camera, value))
+
+
+def _named(events: Sequence[Event], number: int) -> Iterator[Event]:
+    for index, one in enumerate(events):
+        yield replace(one, id=f"{number}-{index}")
+
+
+def test_plan_reads_no_more_than_it_needs() -> None:
+    """Of footage that is valuable, young or protected, whatever there is of it."""
+    segments = [segment(camera, 60 * i) for camera in ("gate", "yard") for i in range(1000)]
+    read: list[Segment] = []
+
+    class Counted(Listed):
+        def oldest(self, camera: CameraName, value: Value) -> Iterator[Segment]:
+            for one in super().oldest(camera, value):
+                read.append(one)
+                yield one
+
+    seen = [event(start_s=0, end_s=60 * 900 - 1)]
+    goes = plan(Counted(segments, seen), Rules(rules(max_size=1_998_000)), DISK, DISK, T0_NS)
+    assert starts(goes) == [0, 60]
+    assert {one.segment.camera for one in goes} == {"yard"}
+    assert len(read) < 20
 
 
 class Crash(BaseException):

@@ -1,4 +1,4 @@
-"""An RTSP camera for tests: GStreamer's server over a video file. Runs under the system's Python, which has ``gi``.
+"""An RTSP camera for tests: GStreamer's server over video files. Runs under the system's Python, which has ``gi``.
 
 Prints its port as soon as it listens, and serves rtsp://127.0.0.1:PORT/stream until it is ended.
 """
@@ -17,10 +17,14 @@ ROLE = "viewer"
 SOUND = "audiotestsrc is-live=true volume=0.1 ! audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay1 pt=0"
 
 
-def factory(clip: str, codec: str, sound: bool) -> GstRtspServer.RTSPMediaFactory:
-    """Plays the clip once, from its beginning, to each client; sound is G.711 at 8 kHz as most cameras have it."""
+def factory(clips: list[str], codec: str, sound: bool) -> GstRtspServer.RTSPMediaFactory:
+    """Plays the clips once, one after the other, to each client; parameter sets come with every keyframe, as from most cameras.
+
+    Sound is G.711 at 8 kHz, also as from most cameras.
+    """
     made = GstRtspServer.RTSPMediaFactory()
-    video = f'filesrc location="{clip}" ! qtdemux ! {codec}parse ! rtp{codec}pay name=pay0 pt=96 config-interval=1'
+    read = " ".join(f'filesrc location="{clip}" ! qtdemux ! {codec}parse ! joined.' for clip in clips)
+    video = f"concat name=joined ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 {read}"
     made.set_launch(f"( {video} {SOUND if sound else ''} )")
     return made
 
@@ -41,7 +45,7 @@ def protect(server: GstRtspServer.RTSPServer, media: GstRtspServer.RTSPMediaFact
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clip", help="MP4")
+    parser.add_argument("clips", nargs="+", help="MP4")
     parser.add_argument("--port", default="0")
     parser.add_argument("--codec", choices=("h264", "h265"), default="h264")
     parser.add_argument("--sound", action="store_true")
@@ -50,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer(address="127.0.0.1", service=options.port)
-    media = factory(options.clip, options.codec, options.sound)
+    media = factory(options.clips, options.codec, options.sound)
     if options.user:
         protect(server, media, options.user, options.password)
     server.get_mount_points().add_factory("/stream", media)

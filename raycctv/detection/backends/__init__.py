@@ -1,17 +1,31 @@
-"""What runs a network. Every backend gives the same boxes; they differ in speed and in what they need."""
+"""What runs a network. They differ in speed, in what they need, and the last two of OpenVINO's a little in what they say."""
 
+import importlib
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from raycctv.detection.models import verify
+from raycctv.detection.backends.choice import choose
+from raycctv.detection.models import INT8_FILE, ONNX_FILE, verify
 from raycctv.errors import DetectorError
 from raycctv.types import Detections
 
-BackendName = Literal["auto", "openvino", "torch"]
-BACKENDS = ("torch", "openvino")
+BackendName = Literal["auto", "openvino", "openvino-bf16", "openvino-int8", "onnxruntime", "torch", "torch-compiled"]
+
+_CLASSES = {
+    "torch": ("torch", "TorchBackend"),
+    "torch-compiled": ("torch", "CompiledTorchBackend"),
+    "openvino": ("openvino", "OpenVinoBackend"),
+    "openvino-bf16": ("openvino", "OpenVinoBfloat16Backend"),
+    "openvino-int8": ("openvino", "OpenVinoInt8Backend"),
+    "onnxruntime": ("onnxruntime", "OnnxRuntimeBackend"),
+}
+BACKENDS = tuple(_CLASSES)
+
+_FILES = {"openvino-int8": (INT8_FILE, "raycctv models quantise"), "onnxruntime": (ONNX_FILE, "raycctv models install --force")}
+"""What not every installed model has, and the command that makes it."""
 
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")
 """There exactly where NVIDIA's driver is loaded. Asking torch takes 3 s and 510 MB, so it is asked only then."""
@@ -52,7 +66,7 @@ class Backend(Protocol):
 def open_backend(
     model: str, backend: str = "auto", *, threads: int = 1, min_score: float = 0.3, models_dir: Path | None = None
 ) -> Backend:
-    """The installed ``model`` on ``backend``; ``auto`` is torch where it has an NVIDIA GPU, else OpenVINO.
+    """The installed ``model`` on ``backend``; ``auto`` is the one that was measured to be the fastest on this machine.
 
     Reads every file once to see that none has changed (0.07 s): a flipped bit in a weight would not show otherwise.
 
@@ -69,22 +83,36 @@ def open_backend(
 
 def load_backend(model: str, backend: str, place: Path, *, threads: int, min_score: float) -> Backend:
     """As :func:`open_backend`, for the model in the folder ``place``, whose files are taken as they are."""
-    chosen = fastest() if backend == "auto" else backend
-    if chosen == "openvino":
-        from raycctv.detection.backends.openvino import OpenVinoBackend
+    if backend == "auto":
 
-        return OpenVinoBackend(model, place, threads, min_score)
-    if chosen == "torch":
-        from raycctv.detection.backends.torch import TorchBackend
+        def opened(name: str) -> Backend:
+            return load_backend(model, name, place, threads=threads, min_score=min_score)
 
-        return TorchBackend(model, place, threads, min_score)
-    raise DetectorError(f"no backend is called {backend!r}; known are auto, {', '.join(BACKENDS)}")
+        backend = choose(place, candidates(place), threads, opened)
+    if backend not in _CLASSES:
+        raise DetectorError(f"no backend is called {backend!r}; known are auto, {', '.join(BACKENDS)}")
+    file, command = _FILES.get(backend, ("", ""))
+    if not (place / file).exists():
+        raise DetectorError(f"{backend} cannot run {model}: {place / file} is missing; make it with: {command}")
+    module, name = _CLASSES[backend]
+    loaded: Backend = getattr(importlib.import_module(f"raycctv.detection.backends.{module}"), name)(
+        model, place, threads, min_score
+    )
+    return loaded
 
 
-def fastest(nvidia_device: Path = _NVIDIA_DEVICE) -> str:
-    """The backend for this process. Torch is imported only where the device file of NVIDIA's driver exists."""
-    if not nvidia_device.exists():
-        return "openvino"
-    import torch
+def candidates(place: Path, nvidia_device: Path = _NVIDIA_DEVICE) -> list[str]:
+    """Backends that may be the fastest for the model in the folder ``place``.
 
-    return "torch" if torch.cuda.is_available() else "openvino"
+    Torch on a CPU never is, and takes 3 s and 510 MB to try, so it is one only where it has a GPU.
+    """
+    from raycctv.detection.backends.openvino import has_bfloat16
+
+    names = ["openvino"]
+    names += ["openvino-bf16"] if has_bfloat16() else []
+    names += [name for name, (file, _) in _FILES.items() if (place / file).exists()]
+    if nvidia_device.exists():
+        import torch
+
+        names += ["torch"] if torch.cuda.is_available() else []
+    return names

@@ -1,4 +1,4 @@
-"""A camera that is read by RTSP, for tests."""
+"""The RTSP server of rtsp_server.py, as a process that can be handled."""
 
 import signal
 import subprocess
@@ -9,8 +9,7 @@ from raycctv.config import StreamUrl
 
 PASSWORD = "hunter2"
 SYSTEM_PYTHON = "/usr/bin/python3"  # which has Debian's python3-gi
-SERVER = Path(__file__).resolve().parent / "servers" / "rtsp_server.py"
-
+SERVER = Path(__file__).resolve().parent / "rtsp_server.py"
 ELEMENTS = "qtdemux h264parse h265parse rtph264pay rtph265pay mulawenc rtppcmupay audiotestsrc"
 LOOK = f"""
 import sys, gi

@@ -1,0 +1,83 @@
+"""What is seen on labelled footage must not become less: the figures of ``benchmarks/accuracy.py`` against floors."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raycctv.detection.models import INT8_FILE
+
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
+
+WIDE = ("people, vtest in a wide view", "reported")
+
+Rows = dict[tuple[str, str, str], dict[str, Any]]
+
+
+def measured(data: Path, *options: str) -> Rows:
+    """The benchmark's lines by what, half and method."""
+    command = [sys.executable, str(BENCHMARK), "--json", "--data", str(data), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {(row["what"], row["half"], row["method"]): row for row in json.loads(done.stdout)}
+
+
+def test_motion_is_seen_at_least_as_well_as_it_was(shared_data: Path) -> None:
+    rows = measured(shared_data, "--quick", "--only", "motion")
+    ours, knn = rows["highway", "tuning", "raycctv"], rows["highway", "tuning", "KNN, median 5"]
+    assert ours["f1"] > 0.94
+    assert ours["f1"] > knn["f1"]
+
+
+@pytest.mark.usefixtures("weights")
+def test_visits_of_cars_are_told_at_least_as_well_as_they_were(shared_data: Path) -> None:
+    row = measured(shared_data, "--quick", "--only", "events")["car-detection.mp4", "reported", "raycctv"]
+    assert row["recall"] >= 2 / 3
+    assert row["false_per_hour"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_motion_on_the_reported_half_beats_the_others(shared_data: Path) -> None:
+    rows = measured(shared_data, "--only", "motion")
+    for (what, half, method), row in rows.items():
+        if method != "raycctv" and (what, half) == ("highway", "reported"):
+            assert rows[what, half, "raycctv"]["f1"] > row["f1"], method
+    assert rows["waving trees", "reported", "raycctv"]["f1"] > 0.92
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("weights")
+def test_small_people_are_found_through_regions(shared_data: Path) -> None:
+    rows = measured(shared_data, "--only", "people", "--backend", "openvino")
+    wide = {method.partition(",")[0]: row for (what, half, method), row in rows.items() if (what, half) == WIDE}
+    assert wide["regions"]["recall"] >= 1.5 * wide["whole frame"]["recall"]
+    assert wide["regions"]["recall"] > 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("weights")
+def test_every_visit_is_told_and_nothing_where_there_is_none(shared_data: Path) -> None:
+    rows = measured(shared_data, "--only", "events")
+    for half in ("tuning", "reported"):
+        assert rows["all", half, "raycctv"]["false_per_hour"] == 0
+    assert rows["one-by-one-person-detection.mp4", "reported", "raycctv"]["recall"] == 1
+    assert rows["all", "reported", "raycctv"]["recall"] >= 5 / 6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_integers_see_what_floating_point_sees(shared_data: Path, weights: Path) -> None:
+    if not (weights / INT8_FILE).exists():
+        pytest.skip("no 8-bit integers here; `raycctv models quantise` makes them")
+    backends = ("openvino", "openvino-int8")
+    ap50 = {name: measured(shared_data, "--only", "pictures", "--backend", name) for name in backends}
+    for what in ("person", "all classes"):
+        whole, integers = (
+            sum(row["ap50"] for (named, _, _), row in ap50[name].items() if named == what) / 2 for name in backends
+        )
+        assert integers >= whole - 0.01
