@@ -4,20 +4,23 @@ Three parts, each on a Ray of its own without a dashboard page:
 
 - calls: one actor asks another, one call at a time, with real crops of 300 x 300: as they are (through Ray's object store, or
   inside the call) or as JPEG. CPU is that of both actors and of the raylet, which keeps the object store.
-- settings: what Ray's own processes and idle actors use, with Ray's defaults and with some of its intervals made longer.
-- processes: the same with Ray's defaults for as many readers as there may be, from one a camera to several cameras a reader.
+- settings: what Ray's own processes and idle actors use, with Ray's defaults, with some of its intervals made longer,
+  and as raycctv starts Ray.
+- processes: the same as raycctv starts Ray, for as many readers as there may be, from one a camera to several cameras a reader.
   A reader here has loaded what readers load, and reads nothing.
 """
 
 import argparse
 import json
+import logging
 import os
 import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,7 @@ WAYS = {
 }
 WARM_UP_CALLS = 20
 SETTLE_S = 8.0
+STORE_BYTES = 200_000_000
 
 SETTINGS: dict[str, dict[str, str]] = {
     "Ray's defaults": {},
@@ -85,6 +89,8 @@ KINDS = {
     "ray::IDLE": SPARE,
     "ray::": ACTORS,
 }
+
+OWN = "as raycctv starts Ray"
 
 Images = npt.NDArray[np.uint8]
 Cost = dict[str, dict[str, float]]
@@ -168,10 +174,25 @@ def real_crops(count: int) -> Images:
     return np.stack([picture[SIDE_PX // 2 :][:SIDE_PX, SIDE_PX // 2 :][:, :SIDE_PX] for picture in enlarged]).astype(np.uint8)
 
 
+@contextmanager
+def plain_ray() -> Iterator[None]:
+    """A Ray of its own whose settings are those of the environment alone."""
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"})
+    with redirect_stdout(sys.stderr):  # what Ray has to say is no answer of ours
+        ray.init(
+            address="local", include_dashboard=False, object_store_memory=STORE_BYTES, log_to_driver=False,
+            logging_level=logging.ERROR,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
 def called(count: int, ways: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each number of crops and way of sending them."""
     crops = real_crops(max(CROPS))
-    with private_cluster():
+    with plain_ray():
         answerer, asker = _started(Answerer), _started(Asker)
         asked = [(way, many) for many in CROPS for way in ways if way != "nothing" or many == 1]
         return [_called(asker, answerer, way, crops[:many], count) for way, many in asked]
@@ -214,9 +235,13 @@ def _spent_s(process: psutil.Process) -> float:
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
-def idle(actors: int, seconds: float) -> Cost:
-    """What Ray's processes and so many idle readers use of this machine, once they have come to rest."""
-    with private_cluster():
+def idle(actors: int, seconds: float, *, own: bool) -> Cost:
+    """What Ray's processes and so many idle readers use of this machine, once they have come to rest.
+
+    Args:
+        own: with the settings of a Ray that raycctv starts.
+    """
+    with private_cluster() if own else plain_ray():
         readers = [_started(IdleReader) for _ in range(actors)]
         ray.get([reader.ready.remote() for reader in readers])
         time.sleep(min(SETTLE_S, seconds))
@@ -244,15 +269,17 @@ def apart(arguments: Sequence[str], environment: dict[str, str]) -> Any:
     return json.loads(done.stdout)
 
 
-def idle_apart(actors: int, seconds: float, environment: dict[str, str]) -> Cost:
-    cost: Cost = apart(["--idle", str(actors), "--seconds", str(seconds)], environment)
+def idle_apart(actors: int, seconds: float, environment: dict[str, str] | None) -> Cost:
+    """With these settings; None is raycctv's own."""
+    own = ["--own"] if environment is None else []
+    cost: Cost = apart(["--idle", str(actors), "--seconds", str(seconds), *own], environment or {})
     return cost
 
 
 def settings(actors: int, seconds: float) -> dict[str, Cost]:
     """By group of settings."""
     every = {name: value for group in SETTINGS.values() for name, value in group.items()}
-    groups = {**SETTINGS, ALL: every}
+    groups: dict[str, dict[str, str] | None] = {**SETTINGS, ALL: every, OWN: None}
     costs = {}
     for name, environment in groups.items():
         _say(f"settings: {name}")
@@ -265,7 +292,7 @@ def processes(readers: Sequence[int], seconds: float) -> dict[int, Cost]:
     costs = {}
     for count in readers:
         _say(f"{count} reader processes")
-        costs[count] = idle_apart(count, seconds, {})
+        costs[count] = idle_apart(count, seconds, None)
     return costs
 
 
@@ -312,13 +339,14 @@ def main() -> None:
     parser.add_argument("--readers", type=numbers, default=[4, 8, 16, 32], metavar="N[,N...]", help="processes")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.add_argument("--idle", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--own", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--called", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.called:
         print(json.dumps(called(options.calls, options.called.split(","))))
         return
     if options.idle is not None:
-        print(json.dumps(idle(options.idle, options.seconds)))
+        print(json.dumps(idle(options.idle, options.seconds, own=options.own)))
         return
     measured: dict[str, Any] = {}
     for part in options.part or PARTS:

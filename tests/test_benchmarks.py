@@ -12,7 +12,7 @@ SMALL = {
     "accuracy.py": ["--quick", "--only", "pictures", "--data", "{data}"],
     "catalog.py": ["--segments", "6400"],
     "decode_cost.py": ["--seconds", "3", "--warm-up", "4"],
-    "decode_recall.py": ["{clip}"],
+    "decode_recall.py": ["{clip}", "--encoding", "quality", "--encoding", "H.265"],
     "detector_actor.py": ["--seconds", "1", "--cameras", "2"],
     "inference.py": ["--seconds", "0.1", "--only", "openvino-bf16"],
     "hardware_decode.py": ["--codec", "h264", "--pictures", "30", "--rounds", "1"],
@@ -23,8 +23,16 @@ SMALL = {
 }
 
 
+SLOW = {"load_ramp.py"}
+"""It only asks for a load test, which has tests of its own."""
+
+ALL = [
+    pytest.param(path.name, marks=[pytest.mark.slow] if path.name in SLOW else []) for path in sorted(BENCHMARKS.glob("*.py"))
+]
+
+
 @pytest.mark.usefixtures("pedestrians", "weights")
-@pytest.mark.parametrize("benchmark", sorted(path.name for path in BENCHMARKS.glob("*.py")))
+@pytest.mark.parametrize("benchmark", ALL)
 def test_benchmark_runs_and_prints_json(benchmark: str, clip: Path, request: pytest.FixtureRequest) -> None:
     data = request.getfixturevalue("shared_data") if "{data}" in SMALL[benchmark] else None
     options = [option.format(clip=clip, data=data) for option in SMALL[benchmark]]
