@@ -33,7 +33,7 @@ from raycctv.detection.models import locate
 
 MODEL = "ssdlite_mobilenet_v2"
 BATCHES = (1, 2, 4, 8)
-YOLOS = ("yolov5n", "yolov8n", "yolo11n")
+YOLOS = ("yolov5n", "yolov8n")
 REFERENCE = "torch"
 
 Images = npt.NDArray[np.uint8]
