@@ -101,6 +101,8 @@ def _torchvision_small() -> Any:
 
 def _yolo(name: str) -> Any:
     """The network that the package builds from its own description, batch norms folded in."""
+    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp())
+    os.environ.setdefault("YOLO_VERBOSE", "false")
     from ultralytics.nn.tasks import DetectionModel
 
     return DetectionModel(f"{name}.yaml", nc=80, verbose=False).fuse(verbose=False)
