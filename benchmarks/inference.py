@@ -12,6 +12,7 @@ the process. The ratio is to torch eager with the same network, input and batch.
 """
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -103,9 +104,8 @@ def _yolo(name: str) -> Any:
     """The network that the package builds from its own description, batch norms folded in."""
     os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp())
     os.environ.setdefault("YOLO_VERBOSE", "false")
-    from ultralytics.nn.tasks import DetectionModel
-
-    return DetectionModel(f"{name}.yaml", nc=80, verbose=False).fuse(verbose=False)
+    tasks: Any = importlib.import_module("ultralytics.nn.tasks")
+    return tasks.DetectionModel(f"{name}.yaml", nc=80, verbose=False).fuse(verbose=False)
 
 
 def _bare(network: Any, backend: str) -> Run:
@@ -125,7 +125,7 @@ def _bare(network: Any, backend: str) -> Run:
 
     scaled = Scaled().eval()
     if backend == "torch":
-        scaled.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
+        scaled.to(memory_format=torch.channels_last)
 
         def eager(images: Images) -> object:
             with torch.inference_mode():
