@@ -45,6 +45,7 @@ def config(folder: Path, **cameras: str) -> Config:
         cameras={CameraName(name): Camera(source=StreamUrl.parse(url)) for name, url in cameras.items()},
         recording=Recording(root=folder / "recordings", segment_s=5),
         logs=Logs(dir=folder / "log"),
+        detection=Detection(backend="openvino"),
     )
 
 
@@ -144,7 +145,7 @@ def test_fault_of_ours_does_not_blind_a_camera(clip: Path, tmp_path: Path, rtmp:
 
     @ray.remote
     class Liar:
-        def detect(self, images: object) -> list[object]:
+        def detect(self, images: object, camera: str) -> list[object]:
             return []
 
     liar: Any = Liar

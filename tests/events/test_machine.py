@@ -97,6 +97,14 @@ def test_an_event_says_why() -> None:
         assert fact in why
 
 
+def test_a_parked_car_that_somebody_passes_is_no_event_until_it_drives_off() -> None:
+    parked = [person(i, 0, moving=0.0, label="car") for i in range(20)]
+    passed = [person(20 + i * STEP_S, 20 * (i % 2), label="car") for i in range(6)]
+    assert run(machine(), parked + passed) == []
+    leaving = [person(22 + i * STEP_S, 20 * i, label="car") for i in range(8)]
+    assert states(run(machine(), parked + passed + leaving))[0] == ("car", False)
+
+
 def test_what_stands_still_is_asked_about_once_a_second() -> None:
     events = machine()
     for view in walk(0, 1) + [person(1 + i * STEP_S, 60, moving=0.0) for i in range(3)]:
