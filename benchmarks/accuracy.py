@@ -402,7 +402,7 @@ def frames(clip: Path) -> Iterator[Frame]:
         if not there:
             return
         luma = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8)
-        rgb = np.ascontiguousarray(bgr[..., ::-1])
+        rgb = np.ascontiguousarray(bgr[..., ::-1], np.uint8)
         yield Frame(NAME, seq, round(seq / fps * NS_PER_S), seq / fps, luma, always(rgb))
 
 
