@@ -132,7 +132,7 @@ class EventMachine:
     def held(self, at_ns: int) -> list[Box]:
         """Where the objects should be now that were seen lately: ask there too, or one that stands still is lost.
 
-        To ask about those that stand still once a second only, was tried: people who stop and go on became two events (8 for the
+        To ask about those that stand still only once a second was tried: people who stop and go on became two events (8 of the
         6 visits of the one-by-one clip).
         """
         return [track.predicted(at_ns) for track in self._lately(at_ns)]
