@@ -126,7 +126,7 @@ class Subtractor:
         return bgr
 
     def moving(self, bgr: Image, fps: float) -> Image:  # noqa: ARG002 - they count frames
-        mask = cv2.compare(self._subtractor.apply(bgr), 255, cv2.CMP_EQ)
+        _, mask = cv2.threshold(self._subtractor.apply(bgr), 254, 255, cv2.THRESH_BINARY)
         return np.asarray(cv2.medianBlur(mask, self._median_px) if self._median_px else mask, np.uint8)
 
 
@@ -142,7 +142,11 @@ class TwoFrames:
     def moving(self, luma: Image, fps: float) -> Image:  # noqa: ARG002 - it counts frames
         blurred = np.asarray(cv2.GaussianBlur(luma, (5, 5), 0), np.uint8)
         before, self._before = self._before, blurred
-        return np.zeros_like(luma) if before is None else np.asarray(cv2.compare(cv2.absdiff(blurred, before), 15, cv2.CMP_GT))
+        return np.zeros_like(luma) if before is None else _above(cv2.absdiff(blurred, before), 15)
+
+
+def _above(difference: Any, levels: int) -> Image:
+    return np.asarray(cv2.threshold(difference, levels, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 METHODS: dict[str, Callable[[], Any]] = {
@@ -382,7 +386,11 @@ def in_a_wide_view(clip: Path) -> Iterator[Frame]:
         rgb = around.copy()
         rgb[top : top + VTEST_PX[1], left : left + VTEST_PX[0]] = frame.to_rgb()
         luma = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-        yield replace(frame, luma=luma, to_rgb=lambda rgb=rgb: rgb)
+        yield replace(frame, luma=luma, to_rgb=always(rgb))
+
+
+def always(rgb: Image) -> Callable[[], Image]:
+    return lambda: rgb
 
 
 def frames(clip: Path) -> Iterator[Frame]:
@@ -394,8 +402,8 @@ def frames(clip: Path) -> Iterator[Frame]:
         if not there:
             return
         luma = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8)
-        rgb = np.ascontiguousarray(bgr[..., ::-1])
-        yield Frame(NAME, seq, round(seq / fps * NS_PER_S), seq / fps, luma, lambda rgb=rgb: rgb)
+        rgb = np.ascontiguousarray(bgr[..., ::-1], np.uint8)
+        yield Frame(NAME, seq, round(seq / fps * NS_PER_S), seq / fps, luma, always(rgb))
 
 
 # --- events

@@ -7,11 +7,12 @@ Each runs in a process of its own, pinned to one core, with one thread:
 - MobileNetV3-Small (224 x 224), what a cheap first look at a picture would be, and YOLO nano networks (640 x 640 and 320 x 320)
   where the `bench` extra is installed: bare, without post-processing, with random weights.
 
-raycctv's backends take one picture at a time on a CPU; the bare networks are given whole batches. Memory is the resident set of
-the process. The ratio is to torch eager with the same network, input and batch.
+On a CPU every backend takes one picture at a time, but for the bare networks in torch, which are given whole batches. Memory is
+the resident set of the process. The ratio is to torch eager with the same network, input and batch.
 """
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -33,7 +34,8 @@ from raycctv.detection.models import locate
 
 MODEL = "ssdlite_mobilenet_v2"
 BATCHES = (1, 2, 4, 8)
-YOLOS = ("yolov5n", "yolov8n", "yolo11n")
+YOLOS = ("yolov5n", "yolov8n")
+BARE_FILE = "bare.xml"
 REFERENCE = "torch"
 
 Images = npt.NDArray[np.uint8]
@@ -73,81 +75,93 @@ def subjects(names: list[str] | None) -> list[tuple[str, int, str]]:
     return [one for one in every if names is None or one[0] in names or one[2] in names]
 
 
-def opened(network: str, backend: str) -> Run:
-    """The network, ready to run on one thread."""
+def opened(network: str, backend: str, folder: Path) -> Run:
+    """The network, ready to run on one thread; ``folder`` is where :func:`make` has put it, if it did."""
     if network == MODEL:
         return load_backend(MODEL, backend, locate(MODEL), threads=1, min_score=0.3).infer
     if network == "ssdlite320_mobilenet_v3_large":
-        return _second(backend)
-    return _bare(_torchvision_small() if network == "mobilenet_v3_small" else _yolo(network), backend)
+        return load_backend(network, backend, folder, threads=1, min_score=0.3).infer
+    return _eager(_bare(network)) if backend == "torch" else _converted(folder / BARE_FILE)
 
 
-def _second(backend: str) -> Run:
-    """torchvision's detector with random weights, in the form in which raycctv installs it."""
-    from raycctv.detection.torchvision_ssdlite import TorchvisionSsdLite
-    from raycctv.detection.weights import write_network
+def make(network: str, size_px: int, folder: Path) -> None:
+    """Put a network with random weights into ``folder``, in the forms that the backends read without torch."""
+    import torch
 
-    folder = Path(tempfile.mkdtemp())
-    network = TorchvisionSsdLite()
-    write_network(network, network.anchors(), 320, folder)
-    return load_backend("ssdlite320_mobilenet_v3_large", backend, folder, threads=1, min_score=0.3).infer
+    if network == "ssdlite320_mobilenet_v3_large":
+        from raycctv.detection.torchvision_ssdlite import TorchvisionSsdLite
+        from raycctv.detection.weights import write_network
+
+        detector = TorchvisionSsdLite()
+        write_network(detector, detector.anchors(), size_px, folder)
+        return
+    import openvino
+
+    picture = torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)
+    model = openvino.convert_model(_bare(network), example_input=picture, input=[tuple(picture.shape)])
+    openvino.save_model(model, folder / BARE_FILE, compress_to_fp16=False)
 
 
-def _torchvision_small() -> Any:
+def _bare(network: str) -> Any:
+    """A torch module from uint8 (N, S, S, 3) to whatever the network says."""
+    import torch
+
+    built = _yolo(network) if network in YOLOS else _mobilenet_small()
+
+    class Scaled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = built.eval()
+
+        def forward(self, pictures: torch.Tensor) -> Any:
+            said = self.network(pictures.permute(0, 3, 1, 2).float() / 255)
+            return said[0] if isinstance(said, tuple) else said
+
+    return Scaled().eval()
+
+
+def _mobilenet_small() -> Any:
     import torchvision
 
     return torchvision.models.mobilenet_v3_small(weights=None)
 
 
 def _yolo(name: str) -> Any:
-    """The network that the package builds from its own description, batch norms folded in."""
-    from ultralytics.nn.tasks import DetectionModel
+    """The network that the package builds from its own description, batch norms folded in, as it is exported."""
+    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp())
+    os.environ.setdefault("YOLO_VERBOSE", "false")
+    tasks: Any = importlib.import_module("ultralytics.nn.tasks")
+    network = tasks.DetectionModel(f"{name}.yaml", nc=80, verbose=False).fuse(verbose=False).eval()
+    network.model[-1].export = True
+    network.model[-1].format = "openvino"
+    return network
 
-    return DetectionModel(f"{name}.yaml", nc=80, verbose=False).fuse(verbose=False)
 
-
-def _bare(network: Any, backend: str) -> Run:
-    """From uint8 (N, S, S, 3) to whatever the network says."""
+def _eager(network: Any) -> Run:
     import torch
 
     torch.set_num_threads(1)
+    network.to(memory_format=torch.channels_last)
 
-    class Scaled(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network.eval()
+    def run(images: Images) -> object:
+        with torch.inference_mode():
+            return network(torch.from_numpy(images))
 
-        def forward(self, pictures: torch.Tensor) -> Any:
-            said = self.network(pictures.permute(0, 3, 1, 2).float() / 255)
-            return said[0] if isinstance(said, tuple) else said
+    return run
 
-    scaled = Scaled().eval()
-    if backend == "torch":
-        scaled.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
 
-        def eager(images: Images) -> object:
-            with torch.inference_mode():
-                return scaled(torch.from_numpy(images))
-
-        return eager
+def _converted(path: Path) -> Run:
     import openvino
 
-    core, requests = openvino.Core(), dict[int, Any]()
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-
-    def converted(images: Images) -> object:
-        if len(images) not in requests:
-            model = openvino.convert_model(scaled, example_input=torch.from_numpy(images), input=[images.shape])
-            requests[len(images)] = core.compile_model(model, "CPU", settings).create_infer_request()
-        return requests[len(images)].infer([images])
-
-    return converted
+    request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+    return lambda images: [request.infer([image[None]]) for image in images]
 
 
-def measured(network: str, size_px: int, backend: str, seconds: float) -> list[Speed]:
+def measured(network: str, size_px: int, backend: str, folder: Path, seconds: float) -> list[Speed]:
     """All batch sizes, in this process."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    run = opened(network, backend)
+    run = opened(network, backend, folder)
     speeds = []
     for batch in BATCHES:
         pictures = np.random.default_rng(0).integers(0, 256, (batch, size_px, size_px, 3), dtype=np.uint8)
@@ -164,11 +178,13 @@ def measured(network: str, size_px: int, backend: str, seconds: float) -> list[S
 
 def in_a_process(network: str, size_px: int, backend: str, seconds: float) -> list[Speed]:
     """As :func:`measured`, in a process of its own; what does not run is one line with the reason."""
-    command = [sys.executable, __file__, "--one", network, str(size_px), backend, "--seconds", str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        call = [sys.executable, __file__, "--seconds", str(seconds), "--one", network, str(size_px), backend, folder]
+        made = subprocess.run([*call, "--make"], capture_output=True, text=True, check=False) if network != MODEL else None
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return [Speed(network, size_px, backend, 0, 0, 0, 0, error=reason)]
+        told = (made.stderr if made is not None and made.returncode else done.stderr).strip()
+        return [Speed(network, size_px, backend, 0, 0, 0, 0, error=(told.splitlines() or ["no reason given"])[-1])]
     return [Speed(**one) for one in json.loads(done.stdout.splitlines()[-1])]
 
 
@@ -185,11 +201,16 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="this network or backend; may be given several times")
     parser.add_argument("--seconds", type=float, default=1.0, help="measured time for each batch size")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        network, size_px, backend = options.one
-        print(json.dumps([asdict(one) for one in measured(network, int(size_px), backend, options.seconds)]))
+        network, size_px, backend, folder = options.one
+        if options.make:
+            make(network, int(size_px), Path(folder))
+            return
+        speeds = measured(network, int(size_px), backend, Path(folder), options.seconds)
+        print(json.dumps([asdict(one) for one in speeds]))
         return
     with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
         wanted = bar.track(subjects(options.only), description="running")

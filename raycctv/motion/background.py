@@ -6,6 +6,7 @@ in buffers that are made once; one frame of 320 x 180 costs about 0.25 ms.
 """
 
 from itertools import cycle
+from typing import Any
 
 import cv2
 import numpy as np
@@ -102,8 +103,8 @@ class Background:
     def follow(self, offset: int) -> None:
         """Make the samples brighter by ``offset``."""
         for sample in self._samples:
-            cv2.add(sample, float(offset), dst=sample)
-        cv2.add(self._mean, float(offset), dst=self._mean)
+            cv2.add(sample, number(offset), dst=sample)
+        cv2.add(self._mean, number(offset), dst=self._mean)
 
     def changed(self, small: Plane, sensitivity: float) -> Plane:
         """255 where ``small`` is near fewer than two samples. The array is used again by the next call."""
@@ -182,7 +183,7 @@ class Background:
         height, width = self.shape
         top, left = next(self._draws) % height, next(self._draws) % width
         dice = self._dice[top : top + height, left : left + width]
-        cv2.compare(dice, 256.0 * min(share, 1.0), cv2.CMP_LT, dst=self._chosen)
+        cv2.compare(dice, number(256 * min(share, 1.0)), cv2.CMP_LT, dst=self._chosen)
 
     def _learn_noise(self, rate: float) -> None:
         np.copyto(self._wide, self._nearest)
@@ -194,13 +195,18 @@ class Background:
     def _learn_blinking(self) -> None:
         cv2.bitwise_xor(self._raw, self._raw_before, dst=self._chosen)
         cv2.accumulateWeighted(self._chosen, self._blinking, 1 / _BLINK_FRAMES)
-        cv2.compare(self._blinking, 255 * _BLINKING, cv2.CMP_GT, dst=self._blinked)
+        cv2.compare(self._blinking, number(255 * _BLINKING), cv2.CMP_GT, dst=self._blinked)
         cv2.dilate(self._blinked, _NEIGHBOURS, dst=self._blinked)
         self._raw, self._raw_before = self._raw_before, self._raw
 
     def _step(self) -> tuple[int, int]:
         """To a neighbour, or nowhere: rows and columns, -1 to 1."""
         return next(self._draws) % 3 - 1, next(self._draws) % 3 - 1
+
+
+def number(value: float) -> Any:
+    """For OpenCV, which takes a number wherever it takes an array; its stubs do not know."""
+    return float(value)
 
 
 def _shifted(plane: Plane, rows: int, columns: int) -> Plane:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from raycctv.clock import NS_PER_S
 from raycctv.config.schema import Motion
-from raycctv.motion.background import Background
+from raycctv.motion.background import Background, number
 from raycctv.types import Boxes, Frame, Luma, MotionResult
 
 Mask = npt.NDArray[np.uint8]
@@ -91,7 +91,7 @@ class MotionDetector:
         if scene is None:
             return _nothing()
         offset = scene.background.offset(small)
-        level = np.asarray(cv2.subtract(small, float(offset)), np.uint8) if offset else small
+        level = np.asarray(cv2.subtract(small, number(offset)), np.uint8) if offset else small
         changed = self._changed(scene, level)
         score = scene.share(changed)
         if self._is_light(score, offset):
@@ -114,7 +114,7 @@ class MotionDetector:
         """255 where most of the neighbourhood has changed, gaps closed; nowhere in masked parts."""
         raw = scene.background.changed(small, self._settings.sensitivity)
         changed = np.asarray(cv2.blur(raw, _GRAIN), np.uint8)
-        cv2.compare(changed, 127, cv2.CMP_GT, dst=changed)
+        cv2.compare(changed, number(127), cv2.CMP_GT, dst=changed)
         cv2.bitwise_and(changed, scene.area, dst=changed)
         if cv2.countNonZero(changed):
             cv2.morphologyEx(changed, cv2.MORPH_CLOSE, _CLOSE, dst=changed)
@@ -131,7 +131,8 @@ class MotionDetector:
         pixels = np.flatnonzero(changed.view(np.bool_))
         if len(pixels) < least:
             return _no_boxes(), mask, None
-        count, labels = cv2.connectedComponents(changed, connectivity=8, ltype=cv2.CV_16U)
+        count, found = cv2.connectedComponents(changed, connectivity=8, ltype=cv2.CV_16U)
+        labels = np.asarray(found, np.uint16)
         owners = labels.ravel()[pixels]
         area = np.bincount(owners, minlength=count)
         large = area >= least
@@ -179,7 +180,7 @@ class _Scene:
         """The whole picture has become brighter by so many grey levels."""
         if offset:
             self.background.follow(offset)
-            cv2.add(self._previous, float(offset), dst=self._previous)
+            cv2.add(self._previous, number(offset), dst=self._previous)
 
     def share(self, changed: Mask) -> float:
         return cv2.countNonZero(changed) / self._area_px
@@ -187,13 +188,13 @@ class _Scene:
     def still(self, small: Luma) -> Mask:
         """255 where a pixel is as it was in the last frame. The array is used again by the next call."""
         cv2.absdiff(small, self._previous, dst=self._still)
-        cv2.compare(self._still, _STILL_LEVELS, cv2.CMP_LE, dst=self._still)
+        cv2.compare(self._still, number(_STILL_LEVELS), cv2.CMP_LE, dst=self._still)
         return self._still
 
     def keep_active(self, still: Mask, at_ns: int) -> None:
         elapsed_s = max(0.0, (at_ns - self._at_ns) / NS_PER_S)
         self._at_ns = at_ns
-        cv2.subtract(self.active, min(255.0, 255 * elapsed_s / _ACTIVE_S), dst=self.active)
+        cv2.subtract(self.active, number(min(255.0, 255 * elapsed_s / _ACTIVE_S)), dst=self.active)
         cv2.bitwise_not(still, dst=self._moved)
         cv2.max(self.active, self._moved, dst=self.active)
 

@@ -153,7 +153,7 @@ def test_what_nobody_waits_for_is_not_computed() -> None:
         await asyncio.sleep(0.1)
         cancelled.cancel()
         network.may_answer.set()
-        told = await asyncio.gather(first, *late, return_exceptions=True)
+        told: list[Any] = await asyncio.gather(first, *late, return_exceptions=True)
         assert told[0] == [0]
         assert [type(answer) for answer in told[1:]] == [Stale, Stale]
         assert await batcher.submit(marked(4)) == [4]  # type: ignore[comparison-overlap]  # the network says marks

@@ -45,6 +45,7 @@ def config(folder: Path, **cameras: str) -> Config:
         cameras={CameraName(name): Camera(source=StreamUrl.parse(url)) for name, url in cameras.items()},
         recording=Recording(root=folder / "recordings", segment_s=5),
         logs=Logs(dir=folder / "log"),
+        detection=Detection(backend="openvino"),
     )
 
 

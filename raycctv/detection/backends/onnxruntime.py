@@ -1,5 +1,7 @@
 """ONNX Runtime on the CPU."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +21,23 @@ class OnnxRuntimeBackend(RawBackend):
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        try:
+        with _its_errors():
             session = onnxruntime.InferenceSession(place / ONNX_FILE, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors share no other base
-            raise RuntimeError(str(error)) from error
         (pictures,) = session.get_inputs()
 
         def run(images: Images) -> tuple[Floats, Floats]:
-            encodings, scores = zip(*(session.run(None, {pictures.name: image[None]}) for image in images), strict=True)
+            with _its_errors():
+                said = [session.run(None, {pictures.name: image[None]}) for image in images]
+            encodings, scores = zip(*said, strict=True)
             return np.concatenate(encodings), np.concatenate(scores)
 
         return run
+
+
+@contextmanager
+def _its_errors() -> Iterator[None]:
+    """ONNX Runtime's errors share no base but Exception; here they become RuntimeError."""
+    try:
+        yield
+    except Exception as error:
+        raise RuntimeError(str(error)) from error
