@@ -131,7 +131,7 @@ class Decode(Section):
         description="adaptive: keyframes of a quiet camera, everything where something happens, and of that a part while the "
         "machine is busy; lean: always as if it were busy; all: everything",
     )
-    busy: Fraction = Field(0.7, description="share of this machine's CPU above which it is busy")
+    busy: Fraction = Field(0.6, description="share of this machine's CPU above which it is busy")
     audit_s: DurationS = Field(120.0, gt=0, description="time between two looks at all of a quiet camera's frames")
     hardware: Hardware = Field(
         "auto",

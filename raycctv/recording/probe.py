@@ -72,7 +72,7 @@ def probe(path: Path) -> Media:
                     packets.append((packet.pts, packet.duration or 0, packet.is_keyframe))
                     if packet.is_keyframe:
                         sets = _sequence_sets(context.name, packet)
-                        if sets and not keyframes:
+                        if not keyframes and not all(one in (context.extradata or b"") for one in sets):
                             width_px, height_px = _shown_size(context, packet)
                         keyframes.append((sets, packet.pos or 0))
             tick_ns = (video.time_base or 0) * NS_PER_S
