@@ -44,7 +44,7 @@ from raycctv.detection.labels import CLASS_IDS
 from raycctv.motion.difference import MotionDetector
 from raycctv.pipeline import Analysis, analyze_file
 from raycctv.simulate.scenes import encode
-from raycctv.types import CameraName, Detections, Event, Frame
+from raycctv.types import CameraName, Detections, Event, Frame, ToRgb
 
 Image = npt.NDArray[np.uint8]
 NAME = CameraName("clip")
@@ -104,7 +104,7 @@ class Ours:
 
     def moving(self, luma: Image, fps: float) -> Image:
         at_s = self._seen / fps
-        self._detector.update(Frame(NAME, self._seen, round(at_s * NS_PER_S), at_s, luma, lambda: luma))
+        self._detector.update(Frame(NAME, self._seen, round(at_s * NS_PER_S), at_s, luma, always(luma)))
         self._seen += 1
         mask = self._detector.mask
         if mask is None:
@@ -389,8 +389,13 @@ def in_a_wide_view(clip: Path) -> Iterator[Frame]:
         yield replace(frame, luma=luma, to_rgb=always(rgb))
 
 
-def always(rgb: Image) -> Callable[[], Image]:
-    return lambda: rgb
+def always(rgb: Image) -> ToRgb:
+    """What shows a picture that is there, or a part of it."""
+
+    def to_rgb(part: tuple[int, int, int, int] | None = None, least_px: int | None = None) -> Image:  # noqa: ARG001 - nothing is gained by less
+        return rgb if part is None else rgb[part[1] : part[3], part[0] : part[2]]
+
+    return to_rgb
 
 
 def frames(clip: Path) -> Iterator[Frame]:
