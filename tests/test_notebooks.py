@@ -19,7 +19,7 @@ def code_cells(path: Path) -> list[Any]:
 
 
 def test_there_are_the_notebooks_that_the_documents_speak_of() -> None:
-    assert {path.stem for path in NOTEBOOKS} >= {"decode_modes", "load_ramp"}
+    assert {path.stem for path in NOTEBOOKS} >= {"decode_modes", "load_ramp", "mobilenet_vs_yolo"}
 
 
 @pytest.mark.usefixtures("pedestrians", "weights")
