@@ -1,4 +1,4 @@
-"""Events into the local log and the catalog."""
+"""Events into the local log and the catalog, and from there to servers."""
 
 import logging
 import os
@@ -25,6 +25,7 @@ class Sink:
         from raycctv.recording.catalog import CATALOG_NAME, Catalog
         from raycctv.recording.recorder import make_writable
         from raycctv.sinks.event_log import EventLog
+        from raycctv.sinks.post import Post
         from raycctv.sinks.record import EventRecorder
 
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -32,7 +33,9 @@ class Sink:
         make_writable(root)
         event_log = EventLog(logs.dir, logs.max_size, logs.backups)
         self._digest = digest
-        self._recorder = EventRecorder(logs.dir, event_log, Catalog(root / CATALOG_NAME), SystemClock())
+        clock = SystemClock()
+        self._post = Post(config, clock)
+        self._recorder = EventRecorder(logs.dir, event_log, Catalog(root / CATALOG_NAME), clock, self._post.put)
         self._recorded: Counter[str] = Counter()
         self._error: str | None = None
 
@@ -60,17 +63,21 @@ class Sink:
         return self._digest
 
     def stop(self) -> None:
-        """Record no more; everything told so far is on disk."""
+        """Record no more; everything told so far is on disk, and what servers are owed stays in the outbox."""
         self._guarded(self._recorder.settle)
         self._recorder.close()
+        self._post.close()
 
     def status(self) -> dict[str, Any]:
-        """Counts since the start of this process: told by kind, owed to a disk that cannot be written, lost."""
+        """Counts since the start of this process: told by kind, owed to a disk that cannot be written, lost; by server, see
+        :meth:`raycctv.sinks.delivery.Delivery.status`.
+        """
         self._guarded(self._recorder.settle)
         counts = {
             "pid": os.getpid(),
             "recorded": dict(self._recorded),
             "owed": self._recorder.owed,
             "lost": self._recorder.lost,
+            "servers": self._post.status(),
         }
         return counts if self._error is None else {**counts, "last_error": self._error}

@@ -7,6 +7,7 @@ from raycctv.config.schema import (
     Config,
     Decode,
     Detection,
+    Elasticsearch,
     Events,
     Logs,
     Motion,
@@ -15,7 +16,7 @@ from raycctv.config.schema import (
     Retention,
     SecondCopy,
 )
-from raycctv.config.units import FreeSpace, StreamUrl
+from raycctv.config.units import FreeSpace, ServerUrl, StreamUrl
 
 __all__ = [
     "Camera",
@@ -23,6 +24,7 @@ __all__ = [
     "Config",
     "Decode",
     "Detection",
+    "Elasticsearch",
     "Events",
     "FreeSpace",
     "Logs",
@@ -31,6 +33,7 @@ __all__ = [
     "Recording",
     "Retention",
     "SecondCopy",
+    "ServerUrl",
     "StreamUrl",
     "digest",
     "load",

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from raycctv.config.units import DurationS, FreeSpace, SizeBytes, Store, StreamUrl
+from raycctv.config.units import DurationS, FreeSpace, ServerUrl, SizeBytes, Store, StreamUrl
 from raycctv.types import CameraName
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -205,6 +205,14 @@ class Logs(Section):
     backups: int = Field(10, ge=1, description="rotated files that are kept")
 
 
+class Elasticsearch(Section):
+    """Events searched in many ways, beside the catalog."""
+
+    url: ServerUrl = Field(description="the server; user and password as http://user:${PASSWORD}@host:9200")
+    ca: Path | None = Field(None, description="certificate of the authority that signed the server's, where it is your own")
+    keep: DurationS = Field(90 * 86400.0, ge=3600, description="age at which Elasticsearch deletes events and logs")
+
+
 class Config(Section):
     """The whole file."""
 
@@ -215,3 +223,4 @@ class Config(Section):
     events: Events = Events()
     recording: Recording = Recording()
     logs: Logs = Logs()
+    elasticsearch: Elasticsearch | None = Field(None, description="where events are sent to be searched; none means nowhere")

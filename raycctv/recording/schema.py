@@ -3,13 +3,15 @@
 ``state`` of a segment is ``closed``, or ``deleting`` from the decision to delete it until its file is gone. ``ended_at_ns``
 of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are JSON. ``protected`` holds spans that somebody
 has asked to keep; no rule deletes what shares time with one. ``copies`` says of which segments there is a second copy; a row
-goes with that of its segment.
+goes with that of its segment. ``event_words`` (FTS5) holds the words by which an event is found, as
+:func:`raycctv.search.joined_words` makes them; triggers keep it, with a function that every connection brings.
 
 A new version is a step in ``_STEPS``. Every catalog takes the steps that it has not taken yet, each in a transaction.
 """
 
 import contextlib
 import fcntl
+import json
 import logging
 import sqlite3
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from raycctv.errors import CatalogError
 from raycctv.recording.layout import free_path
+from raycctv.search import joined_words
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +79,23 @@ END;
 CREATE INDEX events_by_end ON events (ended_at_ns);
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+CREATE VIRTUAL TABLE event_words USING fts5(id UNINDEXED, words, tokenize = "unicode61 remove_diacritics 0 tokenchars '_'");
+INSERT INTO event_words (rowid, id, words)
+    SELECT rowid, id, words_of(camera, kind, zones, labels, why) FROM events;
+CREATE TRIGGER words_of_new_event AFTER INSERT ON events BEGIN
+    INSERT INTO event_words (rowid, id, words)
+        VALUES (new.rowid, new.id, words_of(new.camera, new.kind, new.zones, new.labels, new.why));
+END;
+CREATE TRIGGER words_of_changed_event AFTER UPDATE ON events BEGIN
+    UPDATE event_words SET words = words_of(new.camera, new.kind, new.zones, new.labels, new.why) WHERE rowid = new.rowid;
+END;
+CREATE TRIGGER words_go_with_event AFTER DELETE ON events BEGIN
+    DELETE FROM event_words WHERE rowid = old.rowid;
+END;
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 VERSION = len(_STEPS)
 
 _BUSY_S = 10.0
@@ -172,7 +191,14 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _connected(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.create_function("words_of", 5, _words_of, deterministic=True)
+    return connection
+
+
+def _words_of(camera: str, kind: str, zones: str, labels: str, why: str) -> str:
+    """As :func:`raycctv.search.words`, of the columns of an event."""
+    return joined_words([camera, kind, *json.loads(zones), *json.loads(labels), why])
 
 
 def _checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:

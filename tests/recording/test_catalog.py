@@ -11,6 +11,8 @@ from support import NS, T0_NS, event, segment
 from raycctv.errors import CatalogError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog, Reconciled
 from raycctv.recording.layout import filed_path
+from raycctv.recording.schema import VERSION
+from raycctv.search import parse
 from raycctv.types import CameraName, Copy, Span
 
 GATE = CameraName("gate")
@@ -144,19 +146,21 @@ def test_catalog_of_another_version_is_refused_and_left_alone(tmp_path: Path) ->
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(CatalogError, match="is of version 99, this raycctv knows 3"):
+    with pytest.raises(CatalogError, match=f"is of version 99, this raycctv knows {VERSION}"):
         Catalog(path)
     assert path.exists()
 
 
 BACK_TO = {
+    3: "DROP TRIGGER words_of_new_event; DROP TRIGGER words_of_changed_event; DROP TRIGGER words_go_with_event;"
+    "DROP TABLE event_words; PRAGMA user_version = 3;",
     2: "DROP TRIGGER copies_go_with_segments; DROP TABLE copies; DROP INDEX events_by_end; PRAGMA user_version = 2;",
     1: "DROP TABLE protected; DROP INDEX segments_by_length; PRAGMA user_version = 1;",
 }
 """What takes a catalog back to that version from the one after it."""
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path, version: int) -> None:
     path = tmp_path / CATALOG_NAME
     span = Span(GATE, T0_NS, T0_NS + NS)
@@ -165,14 +169,15 @@ def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tm
         catalog.put_event(event())
         catalog.protect(span)
     with sqlite3.connect(path) as connection:
-        for older in range(2, version - 1, -1):
+        for older in range(VERSION - 1, version - 1, -1):
             connection.executescript(BACK_TO[older])
     connection.close()
-    with pytest.raises(CatalogError, match=f"is of version {version}, this raycctv knows 3; `raycctv up` brings it up to date"):
+    with pytest.raises(CatalogError, match=f"is of version {version}, this raycctv knows {VERSION}; `raycctv up` brings it up"):
         Catalog(path, read_only=True)
     with Catalog(path) as catalog:
         assert (catalog.segments(), catalog.events()) == ([segment()], [event()])
         assert catalog.protected() == ([span] if version > 1 else [])
+        assert catalog.events(search=parse("person zone:door")) == [event()]
         assert catalog.due_copies(0, 0) == [segment()]
         catalog.add_copy(Copy(segment().path, 1000, "ab", T0_NS))
         assert catalog.due_copies(0, 0) == []
