@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
+from actors.logs import log_to_servers
+from actors.metrics import Publisher, of_reader
 from raycctv.clock import SystemClock
 from raycctv.config import Camera, Config
 from raycctv.types import CameraName
@@ -38,7 +40,7 @@ class Reader:
         from raycctv.load import give_way
 
         give_way()
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        log_to_servers("reader", name, config)
         self._name, self._camera, self._config = name, camera, config
         self._digest = digest
         self._turn = itertools.cycle(detectors)
@@ -46,6 +48,7 @@ class Reader:
         self._stopped = threading.Event()
         self._failures = 0
         self._reader = self._new_reader()
+        self._metrics = Publisher(lambda: of_reader(self._reader.stats))
         self._thread = threading.Thread(target=self._run, name=f"read {name}", daemon=True)
         self._thread.start()
 
@@ -68,6 +71,7 @@ class Reader:
     def stop(self) -> None:
         """Stop reading; returns at once."""
         self._stopped.set()
+        self._metrics.close()
         self._reader.stop()
 
     def _run(self) -> None:

@@ -3,12 +3,14 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import ray
 
+from actors.logs import log_to_servers
+from actors.metrics import Publisher, Sample, of_loki, of_sink
 from raycctv.clock import SystemClock
 from raycctv.config import Config
 from raycctv.errors import RaycctvError
@@ -22,22 +24,27 @@ class Sink:
     """Records each state of an event once, however often it is told: Ray repeats calls that a dead sink left unanswered."""
 
     def __init__(self, config: Config, digest: str) -> None:
+        from raycctv.health import SinkHealth
         from raycctv.recording.catalog import CATALOG_NAME, Catalog
         from raycctv.recording.recorder import make_writable
         from raycctv.sinks.event_log import EventLog
         from raycctv.sinks.post import Post
         from raycctv.sinks.record import EventRecorder
 
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        loki = log_to_servers("sink", None, config)
         logs, root = config.logs, config.recording.root
         make_writable(root)
         event_log = EventLog(logs.dir, logs.max_size, logs.backups)
         self._digest = digest
         clock = SystemClock()
-        self._post = Post(config, clock)
-        self._recorder = EventRecorder(logs.dir, event_log, Catalog(root / CATALOG_NAME), clock, self._post.put)
+        self._post = Post(config, clock, loki)
+        catalog = Catalog(root / CATALOG_NAME)
+        self._recorder = EventRecorder(logs.dir, event_log, catalog, clock, self._post.put)
+        self._health = SinkHealth(catalog, clock, lambda event: self.record(event, None))
         self._recorded: Counter[str] = Counter()
         self._error: str | None = None
+        self._me = ray.get_runtime_context().current_actor
+        self._metrics = Publisher(self._samples)
 
     def record(self, event: Event, snapshot_jpeg: bytes | None) -> None:
         """Write down a new state of an event."""
@@ -47,6 +54,14 @@ class Sink:
     def abandon(self, camera: CameraName) -> None:
         """The camera's reader started anew: what its predecessor left open has ended."""
         self._guarded(partial(self._recorder.abandon, camera))
+
+    def detector_is_busy(self, name: str, share: float) -> None:
+        """A detector has computed for this share of the last seconds."""
+        self._guarded(partial(self._health.detector_is_busy, name, share))
+
+    def look_at_servers(self) -> None:
+        """Whether one is behind; every few seconds."""
+        self._guarded(lambda: self._health.servers_are_owed(self._post.oldest_ns()))
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Nobody waits for an answer, so what goes wrong is logged here, once, and kept for the status."""
@@ -65,6 +80,7 @@ class Sink:
     def stop(self) -> None:
         """Record no more; everything told so far is on disk, and what servers are owed stays in the outbox."""
         self._guarded(self._recorder.settle)
+        self._metrics.close()
         self._recorder.close()
         self._post.close()
 
@@ -73,11 +89,21 @@ class Sink:
         :meth:`raycctv.sinks.delivery.Delivery.status`.
         """
         self._guarded(self._recorder.settle)
-        counts = {
+        counts = self._counts()
+        return counts if self._error is None else {**counts, "last_error": self._error}
+
+    def _samples(self) -> Iterator[Sample]:
+        self._me.look_at_servers.remote()  # in turn with all other calls: events are recorded by one thread
+        counts = self._counts()
+        yield from of_sink(counts)
+        if "loki" in counts["servers"]:
+            yield from of_loki("sink", counts["servers"]["loki"])
+
+    def _counts(self) -> dict[str, Any]:
+        return {
             "pid": os.getpid(),
             "recorded": dict(self._recorded),
             "owed": self._recorder.owed,
             "lost": self._recorder.lost,
             "servers": self._post.status(),
         }
-        return counts if self._error is None else {**counts, "last_error": self._error}

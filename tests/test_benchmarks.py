@@ -12,7 +12,7 @@ SMALL = {
     "catalog.py": ["--segments", "6400"],
     "decode_cost.py": ["--seconds", "3", "--warm-up", "4"],
     "decode_recall.py": ["{clip}"],
-    "elasticsearch.py": ["--events", "500", "--runs", "1"],
+    "elasticsearch_ingest.py": ["--events", "500", "--runs", "1"],
     "recorders.py": ["--cameras", "2", "--seconds", "5", "--segment", "5"],
 }
 

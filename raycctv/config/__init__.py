@@ -10,13 +10,15 @@ from raycctv.config.schema import (
     Elasticsearch,
     Events,
     Logs,
+    Loki,
     Motion,
+    Notify,
     ObjectRule,
     Recording,
     Retention,
     SecondCopy,
 )
-from raycctv.config.units import FreeSpace, ServerUrl, StreamUrl
+from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 
 __all__ = [
     "Camera",
@@ -28,7 +30,10 @@ __all__ = [
     "Events",
     "FreeSpace",
     "Logs",
+    "Loki",
     "Motion",
+    "MqttUrl",
+    "Notify",
     "ObjectRule",
     "Recording",
     "Retention",

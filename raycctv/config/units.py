@@ -194,6 +194,13 @@ class ServerUrl(Url):
         return cls(text)
 
 
+class MqttUrl(ServerUrl):
+    """An MQTT broker."""
+
+    SCHEMES = ("mqtt", "mqtts")
+    EXAMPLE = "mqtt://127.0.0.1:1883"
+
+
 class StreamUrl(Url):
     """Where a stream is."""
 

@@ -4,7 +4,6 @@ A data stream takes documents and changes none, so each state of an event is a d
 once it has. An event is what its last state says.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,8 +13,7 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError
 from elasticsearch import Elasticsearch as Client
 
-from raycctv import search
-from raycctv.clock import Clock, iso
+from raycctv.clock import Clock
 from raycctv.config import Elasticsearch
 from raycctv.errors import SinkError
 from raycctv.redact import redact
@@ -23,7 +21,7 @@ from raycctv.search import And, Compare, Is, Not, Or, Query, Words
 from raycctv.sinks.delivery import Sent
 from raycctv.sinks.elasticsearch_setup import DEAD_LETTERS, EVENTS, install_pipelines, install_templates
 from raycctv.sinks.outbox import Letter
-from raycctv.types import CameraName, Event
+from raycctv.types import CameraName
 
 _TIMEOUT_S = 30.0
 _PAGE = 1000
@@ -49,32 +47,6 @@ def installed(settings: Elasticsearch) -> dict[str, list[str]]:
     with _translated(str(settings.url)), connect(settings) as client:
         pipelines = install_pipelines(client)
         return {"pipelines": pipelines, "data_streams": install_templates(client, settings.keep)}
-
-
-def fingerprint(event: Event) -> str:
-    """Of one state of an event: the same however often it is told."""
-    state = f"{event.id}/{_state(event)}"
-    return hashlib.sha256(state.encode()).hexdigest()[:40]
-
-
-def document(event: Event, line: dict[str, Any]) -> dict[str, Any]:
-    """What Elasticsearch is told of a state of an event.
-
-    Args:
-        line: the event as it stands in the event log; see :func:`raycctv.sinks.event_log.to_json`.
-    """
-    return {
-        "@timestamp": iso(event.started_at_ns),
-        **line,
-        "state": _state(event),
-        "started_at_ns": event.started_at_ns,
-        "ended_at_ns": event.ended_at_ns,
-        "words": search.words(event),
-    }
-
-
-def _state(event: Event) -> str:
-    return "begun" if event.ended_at_ns is None else "ended"
 
 
 class Sender:

@@ -14,7 +14,8 @@ from raycctv.clock import ManualClock
 from raycctv.config import Elasticsearch as Settings
 from raycctv.config import ServerUrl
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
-from raycctv.sinks.elasticsearch import Sender, connect, document, fingerprint
+from raycctv.sinks.documents import document, fingerprint
+from raycctv.sinks.elasticsearch import Sender, connect
 from raycctv.sinks.elasticsearch_setup import EVENTS, PIPELINES, install_templates
 from raycctv.sinks.event_log import to_json
 from raycctv.sinks.outbox import Letter

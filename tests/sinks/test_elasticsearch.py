@@ -20,7 +20,8 @@ from raycctv.config import ServerUrl
 from raycctv.errors import SinkError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.search import parse
-from raycctv.sinks.elasticsearch import Searcher, Sender, connect, document, fingerprint, installed
+from raycctv.sinks.documents import document, fingerprint
+from raycctv.sinks.elasticsearch import Searcher, Sender, connect, installed
 from raycctv.sinks.elasticsearch_setup import DEAD_LETTERS, EVENTS, PIPELINES, install_templates
 from raycctv.sinks.event_log import FIELDS, to_json
 from raycctv.sinks.outbox import Letter

@@ -16,7 +16,8 @@ from support import event, until
 
 from raycctv.config import Elasticsearch as Settings
 from raycctv.config import ServerUrl
-from raycctv.sinks.elasticsearch import connect, document, fingerprint
+from raycctv.sinks.documents import document, fingerprint
+from raycctv.sinks.elasticsearch import connect
 from raycctv.sinks.elasticsearch_setup import EVENTS, PIPELINES, install_templates
 from raycctv.sinks.event_log import to_json
 from raycctv.sinks.outbox import Outbox

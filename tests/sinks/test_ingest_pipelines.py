@@ -8,7 +8,7 @@ import pytest
 from servers.elasticsearch_servers import ask, ingest_node
 from support import event
 
-from raycctv.sinks.elasticsearch import document, fingerprint
+from raycctv.sinks.documents import document, fingerprint
 from raycctv.sinks.elasticsearch_setup import ACCESS, DEAD_LETTERS, EVENTS, FIELDS, LOGS, PIPELINES
 from raycctv.sinks.event_log import to_json
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # its servers
 
 from elasticsearch.helpers import bulk
 from servers.elasticsearch_servers import Elasticsearch, elasticsearch_8
@@ -20,7 +20,8 @@ from raycctv.clock import SystemClock
 from raycctv.config import Elasticsearch as Settings
 from raycctv.config import ServerUrl
 from raycctv.sinks.delivery import Delivery
-from raycctv.sinks.elasticsearch import Sender, connect, document, fingerprint
+from raycctv.sinks.documents import document, fingerprint
+from raycctv.sinks.elasticsearch import Sender, connect
 from raycctv.sinks.elasticsearch_setup import EVENTS, PIPELINES, install_templates
 from raycctv.sinks.event_log import to_json
 from raycctv.sinks.outbox import Outbox
