@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,9 @@ from actors.logs import log_to_servers
 from actors.metrics import Publisher, Sample, of_detector
 from raycctv.config import Config, Detection
 from raycctv.types import Detections
+
+_LOOKS = 7
+"""Of 5 s each: a batch that takes longer than one is counted when it is done."""
 
 
 @ray.remote
@@ -38,27 +42,27 @@ class Detector:
         from raycctv.load import give_way
 
         give_way()
-        if config is not None:
-            log_to_servers(name.replace(":", "-"), None, config)
+        loki = None if config is None else log_to_servers(name.replace(":", "-"), None, config)
         self._digest = digest
         self._backend = open_backend(
             settings.model, settings.backend, threads=settings.threads, min_score=settings.min_score, models_dir=models_dir
         )
         self._batcher = Batcher(self._backend.infer, settings.batch_size, settings.batch_wait_s)
         self._name, self._sink = name, sink
-        self._seen = (time.monotonic(), 0.0)
-        self._metrics = Publisher(self._samples)
+        self._busy = deque([(time.monotonic(), 0.0)], maxlen=_LOOKS)
+        self._metrics = Publisher(self._samples, loki)
 
     async def detect(self, images: Images) -> list[Detections]:
         """What is on each of ``images`` (uint8 (N, 300, 300, 3) RGB), in their pixels."""
         return await self._batcher.submit(images)
 
     def _samples(self) -> Iterator[Sample]:
-        """Of the last seconds; the sink is told how busy they were."""
+        """The sink is told, too, how busy the last half minute was."""
         stats = self._batcher.stats
-        (since_s, busy_s), self._seen = self._seen, (time.monotonic(), stats.busy_s)
+        self._busy.append((time.monotonic(), stats.busy_s))
         if self._sink is not None:
-            self._sink.detector_is_busy.remote(self._name, (self._seen[1] - busy_s) / (self._seen[0] - since_s))
+            (since_s, before_s), (now_s, busy_s) = self._busy[0], self._busy[-1]
+            self._sink.detector_is_busy.remote(self._name, (busy_s - before_s) / (now_s - since_s))
         yield from of_detector(self._name, stats)
 
     async def digest(self) -> str:

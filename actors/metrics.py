@@ -8,9 +8,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ray.util.metrics import Counter, Gauge
+
+if TYPE_CHECKING:
+    from raycctv.sinks.loki import LokiHandler
 
 log = logging.getLogger(__name__)
 
@@ -123,10 +126,17 @@ def of_loki(component: str, status: Mapping[str, Any]) -> Iterator[Sample]:
 
 
 class Publisher:
-    """Publishes what ``look`` yields, every 5 s, in a thread of its own, until closed."""
+    """Publishes what ``look`` yields, every 5 s, in a thread of its own, until closed.
 
-    def __init__(self, look: Callable[[], Iterable[Sample]], every_s: float = _EVERY_S) -> None:
+    Args:
+        loki: what this process pushes to Loki with; its counts are published too.
+    """
+
+    def __init__(
+        self, look: Callable[[], Iterable[Sample]], loki: "LokiHandler | None" = None, every_s: float = _EVERY_S
+    ) -> None:
         self._look = look
+        self._loki = loki
         self._every_s = every_s
         self._metrics: dict[str, Counter | Gauge] = {}
         self._totals: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
@@ -144,6 +154,9 @@ class Publisher:
             try:
                 for sample in self._look():
                     self._publish(sample)
+                if self._loki is not None:
+                    for sample in of_loki(self._loki.component, self._loki.status()):
+                        self._publish(sample)
             except Exception:  # metrics must not end with one bad look
                 log.exception("metrics could not be published; going on")
 

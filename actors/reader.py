@@ -40,7 +40,7 @@ class Reader:
         from raycctv.load import give_way
 
         give_way()
-        log_to_servers("reader", name, config)
+        loki = log_to_servers("reader", name, config)
         self._name, self._camera, self._config = name, camera, config
         self._digest = digest
         self._turn = itertools.cycle(detectors)
@@ -48,7 +48,7 @@ class Reader:
         self._stopped = threading.Event()
         self._failures = 0
         self._reader = self._new_reader()
-        self._metrics = Publisher(lambda: of_reader(self._reader.stats))
+        self._metrics = Publisher(lambda: of_reader(self._reader.stats), loki)
         self._thread = threading.Thread(target=self._run, name=f"read {name}", daemon=True)
         self._thread.start()
 

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 
 from actors.logs import log_to_servers
-from actors.metrics import Publisher, Sample, of_loki, of_sink
+from actors.metrics import Publisher, Sample, of_sink
 from raycctv.clock import SystemClock
 from raycctv.config import Config
 from raycctv.errors import RaycctvError
@@ -44,7 +44,7 @@ class Sink:
         self._recorded: Counter[str] = Counter()
         self._error: str | None = None
         self._me = ray.get_runtime_context().current_actor
-        self._metrics = Publisher(self._samples)
+        self._metrics = Publisher(self._samples, loki)
 
     def record(self, event: Event, snapshot_jpeg: bytes | None) -> None:
         """Write down a new state of an event."""
@@ -94,10 +94,7 @@ class Sink:
 
     def _samples(self) -> Iterator[Sample]:
         self._me.look_at_servers.remote()  # in turn with all other calls: events are recorded by one thread
-        counts = self._counts()
-        yield from of_sink(counts)
-        if "loki" in counts["servers"]:
-            yield from of_loki("sink", counts["servers"]["loki"])
+        yield from of_sink(self._counts())
 
     def _counts(self) -> dict[str, Any]:
         return {

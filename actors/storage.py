@@ -30,11 +30,11 @@ class Storage:
         from raycctv.storage import Storage as LocalStorage
 
         go_first()
-        log_to_servers("storage", None, config)
+        loki = log_to_servers("storage", None, config)
         self._digest = digest
         self._sink = sink
         self._storage = LocalStorage(config, SystemClock(), self._emit)
-        self._metrics = Publisher(lambda: of_storage(self._storage.status()))
+        self._metrics = Publisher(lambda: of_storage(self._storage.status()), loki)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="storage", daemon=True)
         self._thread.start()

@@ -25,10 +25,10 @@ if ! command -v apt-get >/dev/null || { [ "$(id -u)" -ne 0 ] && ! command -v sud
     exit 1
 fi
 
-# Debian starts an nginx on port 80 as soon as it is installed. raycctv runs its own, so keep that one from starting.
+# Debian starts a server as soon as it is installed: nginx on port 80, mosquitto, Prometheus. raycctv and its tests run their own.
 policy=/usr/sbin/policy-rc.d
 made_policy=""
-if ! [ -e "$policy" ] && [ ! -d /etc/nginx ]; then
+if ! [ -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod +x "$policy"
     made_policy=1

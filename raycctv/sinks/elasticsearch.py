@@ -85,7 +85,8 @@ class Sender:
     def _make_sure(self) -> None:
         """Without its template the first document would make an ordinary index of whatever fields it has."""
         if not self._ready:
-            if not self._client.indices.exists_index_template(name=EVENTS):
+            pipelines = self._client.options(ignore_status=404).ingest.get_pipeline(id=EVENTS)
+            if EVENTS not in pipelines or not self._client.indices.exists_index_template(name=EVENTS):
                 raise SinkError(f"{self._where} is not set up for raycctv; `raycctv elasticsearch setup` does it")
             self._ready = True
 

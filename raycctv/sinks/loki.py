@@ -72,12 +72,14 @@ class LokiHandler(logging.Handler):
     not take (status 400: too old, say).
 
     Attributes:
+        component: whose lines these are.
         sent, dropped, refused: lines since the start.
         error: why it does not go on now; empty where it does.
     """
 
     def __init__(self, settings: Loki, component: str, camera: CameraName | None) -> None:
         super().__init__()
+        self.component = component
         self.sent = self.dropped = self.refused = 0
         self.error = ""
         self._labels = {"component": component, **({} if camera is None else {"camera": camera})}

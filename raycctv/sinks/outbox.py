@@ -1,5 +1,6 @@
 """What servers are still to be told, on disk: written before anything is sent, and kept until the server has confirmed it."""
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from raycctv.errors import RecordingError
+
+log = logging.getLogger(__name__)
 
 OUTBOX_NAME = "outbox.sqlite3"
 
@@ -47,6 +50,8 @@ class Letter:
 class Outbox:
     """The outbox ``<folder>/outbox.sqlite3``. Thread-safe; close it, or use it as a context manager.
 
+    A damaged file is put aside, and what it owed stands in the event log: events must be recorded, whatever a server misses.
+
     Raises (every method):
         RecordingError: the file cannot be opened, read or written.
     """
@@ -56,10 +61,13 @@ class Outbox:
         self._lock = threading.Lock()
         with self._translated():
             folder.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_TABLES)
+            try:
+                self._connection = _opened(self.path)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):  # busy, full or not to be opened, rather than damaged
+                    raise
+                _put_aside(self.path)
+                self._connection = _opened(self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -129,3 +137,23 @@ class Outbox:
             raise RecordingError(f"{self.path}: {error}") from error
         except OSError as error:
             raise RecordingError(f"logs.dir: {self.path.parent} cannot be written: {error.strerror}") from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_TABLES)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _put_aside(path: Path) -> None:
+    damaged = path.with_name(f"{path.name}.damaged")
+    path.replace(damaged)
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    log.error("%s: is damaged and put aside as %s; what it owed to servers stands in the event log", path, damaged.name)

@@ -14,12 +14,17 @@ from typing import Any
 import psutil
 import pytest
 import ray
+from servers.elasticsearch_servers import Elasticsearch, ask
+from servers.loki import Loki
+from servers.webhook import Hook
 from support import until
 
 from actors import cluster, names
 from actors.reader import Reader
 from actors.sink import Sink
-from raycctv.config import Camera, Config, Detection, FreeSpace, Logs, Recording, Retention, StreamUrl
+from raycctv.config import Camera, Config, Detection, FreeSpace, Logs, Notify, Recording, Retention, ServerUrl, StreamUrl
+from raycctv.config import Elasticsearch as ElasticsearchSettings
+from raycctv.config import Loki as LokiSettings
 from raycctv.detection.backends import open_backend
 from raycctv.errors import ClusterError, RecordingError, WeightsMissing
 from raycctv.pipeline import analyze_file
@@ -27,6 +32,9 @@ from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
 from raycctv.simulate.scenes import prepare
+from raycctv.sinks import component_log
+from raycctv.sinks.elasticsearch import connect
+from raycctv.sinks.elasticsearch_setup import EVENTS, PIPELINES, install_templates
 from raycctv.sinks.event_log import LOG_NAME
 from raycctv.types import CameraName, Event
 
@@ -179,9 +187,43 @@ def told(folder: Path, kind: str) -> list[bool]:
     return [event.ended_at_ns is not None for event in events(folder) if event.kind == kind]
 
 
-def test_camera_that_goes_away_and_coverage_are_told(clip: Path, tmp_path: Path, rtmp: RtmpServer) -> None:
+def test_camera_that_goes_away_and_coverage_are_told(
+    clip: Path, tmp_path: Path, rtmp: RtmpServer, elasticsearch: Elasticsearch
+) -> None:
+    """In the log, by Ray's metrics, and to every server that the configuration names."""
     camera = SimulatedCamera("walk", clip, rtmp.url("goes-away"))
-    with deployed(config(tmp_path, walk=rtmp.url("goes-away"))) as supervisor:
+    with Hook() as hook, Loki() as loki, prepared(elasticsearch):
+        wanted = config(tmp_path, walk=rtmp.url("goes-away")).model_copy(update={
+            "notify": Notify(webhook=ServerUrl(hook.url), quiet=0), "loki": LokiSettings(url=ServerUrl(loki.url)),
+            "elasticsearch": ElasticsearchSettings(url=ServerUrl(elasticsearch.url)),
+        })  # fmt: skip
+        follow_a_camera_that_goes_away(camera, wanted, tmp_path)
+        states = [(body["kind"], body["state"]) for _, body in hook.got]
+        assert states[:3] == [("camera_offline", state) for state in ("begun", "ended", "begun")]
+        components = {dict(labels)["component"] for labels in loki.streams}
+        assert {"events", "reader", "storage", "sink"} <= components
+        assert loki.problems == []
+        ask(f"{elasticsearch.url}/{EVENTS}/_refresh", "POST")
+        found = ask(f"{elasticsearch.url}/{EVENTS}/_search", "POST", {"query": {"term": {"camera": "walk"}}, "size": 50})
+        told_of = {hit["_source"]["id"] for hit in found["hits"]["hits"]}
+        assert {event.id for event in events(tmp_path) if event.kind == "camera_offline"} <= told_of
+    lines, bad = component_log.check(tmp_path / "log")
+    assert (lines > 0, bad) == (True, [])
+    assert (tmp_path / "log" / "reader-walk.jsonl").is_file()
+
+
+@contextmanager
+def prepared(server: Elasticsearch) -> Iterator[None]:
+    """With templates, and with pipelines that are empty: this Elasticsearch has no processors."""
+    with connect(ElasticsearchSettings(url=ServerUrl(server.url))) as client:
+        for name in PIPELINES:
+            client.ingest.put_pipeline(id=name, processors=[])
+        install_templates(client, 86400.0)
+    yield
+
+
+def follow_a_camera_that_goes_away(camera: SimulatedCamera, wanted: Config, tmp_path: Path) -> None:
+    with deployed(wanted) as supervisor:
         until(lambda: told(tmp_path, "camera_offline") == [False], 20)  # it was never there
         camera.start()
         try:
@@ -192,6 +234,7 @@ def test_camera_that_goes_away_and_coverage_are_told(clip: Path, tmp_path: Path,
             camera.stop()
         assert 0.9 < measured("raycctv_recording_coverage_ratio")["walk"] <= 1
         until(lambda: told(tmp_path, "camera_offline") == [True, False], 30)
+        until(lambda: all(not part.get("owed", 0) for part in cluster.status(supervisor)["sink"]["servers"].values()), 30)
     assert told(tmp_path, "camera_offline") == [True, True]  # its reader was stopped, which is no reason to stay open
     assert told(tmp_path, "recording_gap") == []
 

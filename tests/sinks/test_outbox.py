@@ -39,12 +39,20 @@ def test_delivered_and_refused_letters_wait_no_more_and_the_refused_are_kept(tmp
         assert (outbox.depth("a"), outbox.refused("a")) == (1, 1)
 
 
-def test_folder_that_cannot_be_written_and_a_damaged_file_are_named(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_written_is_named() -> None:
     with pytest.raises(RecordingError, match=r"logs\.dir: /proc/nowhere cannot be written"):
         Outbox(Path("/proc/nowhere"))
-    (tmp_path / "outbox.sqlite3").write_bytes(b"no database, but long enough to be taken for one" * 100)
-    with pytest.raises(RecordingError, match=r"outbox\.sqlite3: file is not a database"):
-        Outbox(tmp_path)
+
+
+@pytest.mark.logs_errors
+def test_damaged_file_is_put_aside_so_that_events_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    damage = b"no database, but long enough to be taken for one" * 100
+    (tmp_path / "outbox.sqlite3").write_bytes(damage)
+    with Outbox(tmp_path) as outbox:
+        put(outbox, "x")
+        assert outbox.depth("a") == 1
+    assert (tmp_path / "outbox.sqlite3.damaged").read_bytes() == damage
+    assert "is damaged and put aside" in caplog.text
 
 
 def test_nothing_of_a_put_that_fails_is_kept(tmp_path: Path) -> None:
