@@ -173,12 +173,17 @@ def test_fault_of_ours_does_not_blind_a_camera(clip: Path, tmp_path: Path, rtmp:
             ray.kill(actor)
 
 
-def measured(metric: str) -> dict[str, float]:
-    """What Ray exports of a metric, by camera."""
+def exported() -> str:
+    """What Prometheus reads of Ray."""
     port = ray.nodes()[0]["MetricsExportPort"]  # type: ignore[no-untyped-call]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    found = re.findall(rf'^ray_{metric}\{{.*camera="([^"]+)".*\}} (\S+)$', text, re.MULTILINE)
+        text: str = answer.read().decode()
+    return text
+
+
+def measured(metric: str) -> dict[str, float]:
+    """A metric, by camera."""
+    found = re.findall(rf'^ray_{metric}\{{.*camera="([^"]+)".*\}} (\S+)$', exported(), re.MULTILINE)
     return {camera: float(value) for camera, value in found}
 
 
@@ -230,6 +235,9 @@ def follow_a_camera_that_goes_away(camera: SimulatedCamera, wanted: Config, tmp_
             until(lambda: told(tmp_path, "camera_offline") == [True], 30)
             until(lambda: cluster.status(supervisor)["storage"]["recorders"]["walk"]["coverage_24h"] is not None, 30)
             until(lambda: "walk" in measured("raycctv_recording_coverage_ratio"), 60)
+            until(lambda: measured("raycctv_frames_total").get("walk", 0) > 0, 60)
+            found = set(re.findall(r"^(ray_\w+)\{", exported(), re.MULTILINE))
+            assert {"ray_node_cpu_utilization", "ray_node_mem_used", "ray_raycctv_outbox_depth"} <= found
         finally:
             camera.stop()
         assert 0.9 < measured("raycctv_recording_coverage_ratio")["walk"] <= 1

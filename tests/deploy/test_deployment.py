@@ -19,7 +19,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 LOKI_LABELS = {"job", "camera", "component", "level", "kind"}
 RAYS_OWN = {"ray_node_cpu_utilization", "ray_node_mem_used"}
-"""tests/actors/test_metrics.py finds them in what Ray publishes."""
+"""tests/actors/test_cluster.py finds them in what Ray publishes."""
 
 ONCE = {"raycctv", "elasticsearch-setup", "kibana-password"}
 WITHOUT_A_CHECK = {"promtail", "alloy", "syslog-ng"}
