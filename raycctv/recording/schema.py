@@ -79,7 +79,7 @@ END;
 CREATE INDEX events_by_end ON events (ended_at_ns);
 """
 
-_FOURTH = """
+_EVENT_WORDS = """
 CREATE VIRTUAL TABLE event_words USING fts5(id UNINDEXED, words, tokenize = "unicode61 remove_diacritics 0 tokenchars '_'");
 INSERT INTO event_words (rowid, id, words)
     SELECT rowid, id, words_of(camera, kind, zones, labels, why) FROM events;
@@ -95,7 +95,7 @@ CREATE TRIGGER words_go_with_event AFTER DELETE ON events BEGIN
 END;
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_STEPS = (_FIRST, _SECOND, _THIRD, _EVENT_WORDS)
 VERSION = len(_STEPS)
 
 _BUSY_S = 10.0
