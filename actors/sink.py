@@ -18,6 +18,9 @@ from raycctv.types import CameraName, Event
 
 log = logging.getLogger(__name__)
 
+_EVENTS, _HEALTH = "events", "health"
+"""What may go wrong."""
+
 
 @ray.remote
 class Sink:
@@ -42,36 +45,36 @@ class Sink:
         self._recorder = EventRecorder(logs.dir, event_log, catalog, clock, self._post.put)
         self._health = SinkHealth(catalog, clock, lambda event: self.record(event, None))
         self._recorded: Counter[str] = Counter()
-        self._error: str | None = None
+        self._errors: dict[str, str] = {}
         self._me = ray.get_runtime_context().current_actor
         self._metrics = Publisher(self._samples, loki)
 
     def record(self, event: Event, snapshot_jpeg: bytes | None) -> None:
         """Write down a new state of an event."""
         self._recorded[event.kind] += 1
-        self._guarded(partial(self._recorder.record, event, snapshot_jpeg))
+        self._guarded(_EVENTS, partial(self._recorder.record, event, snapshot_jpeg))
 
     def abandon(self, camera: CameraName) -> None:
         """The camera's reader started anew: what its predecessor left open has ended."""
-        self._guarded(partial(self._recorder.abandon, camera))
+        self._guarded(_EVENTS, partial(self._recorder.abandon, camera))
 
     def detector_is_busy(self, name: str, share: float) -> None:
         """A detector has computed for this share of the last seconds."""
-        self._guarded(partial(self._health.detector_is_busy, name, share))
+        self._guarded(_HEALTH, partial(self._health.detector_is_busy, name, share))
 
     def look_at_servers(self) -> None:
         """Whether one is behind; every few seconds."""
-        self._guarded(lambda: self._health.servers_are_owed(self._post.oldest_ns()))
+        self._guarded(_HEALTH, lambda: self._health.servers_are_owed(self._post.oldest_ns()))
 
-    def _guarded(self, action: Callable[[], None]) -> None:
+    def _guarded(self, what: str, action: Callable[[], None]) -> None:
         """Nobody waits for an answer, so what goes wrong is logged here, once, and kept for the status."""
         try:
             action()
-            self._error = None
+            self._errors.pop(what, None)
         except RaycctvError as error:
-            if self._error != str(error):
-                log.error("%s", error)
-            self._error = str(error)
+            if self._errors.get(what) != str(error):
+                log.error("%s: %s", what, error)
+            self._errors[what] = str(error)
 
     def digest(self) -> str:
         """Of what it was started with."""
@@ -79,7 +82,7 @@ class Sink:
 
     def stop(self) -> None:
         """Record no more; everything told so far is on disk, and what servers are owed stays in the outbox."""
-        self._guarded(self._recorder.settle)
+        self._guarded(_EVENTS, self._recorder.settle)
         self._metrics.close()
         self._recorder.close()
         self._post.close()
@@ -88,9 +91,9 @@ class Sink:
         """Counts since the start of this process: told by kind, owed to a disk that cannot be written, lost; by server, see
         :meth:`raycctv.sinks.delivery.Delivery.status`.
         """
-        self._guarded(self._recorder.settle)
+        self._guarded(_EVENTS, self._recorder.settle)
         counts = self._counts()
-        return counts if self._error is None else {**counts, "last_error": self._error}
+        return counts if not self._errors else {**counts, "last_error": "; ".join(self._errors.values())}
 
     def _samples(self) -> Iterator[Sample]:
         self._me.look_at_servers.remote()  # in turn with all other calls: events are recorded by one thread

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 _BATCH = 1000
 _LONGEST_WAIT_S = 60.0
+_CLOSE_S = 3.0
 _LOOK_S = 1.0
 """Time after which the outbox is looked into even if nobody says that something was put."""
 
@@ -61,11 +62,15 @@ class Delivery:
         """Something was put into the outbox."""
         self._wake.set()
 
-    def close(self, timeout_s: float = 5.0) -> None:
-        """Send no more. What is owed stays owed. Idempotent."""
+    def stop(self) -> None:
+        """Send no more after what is under way."""
         self._stop.set()
         self._wake.set()
-        self._thread.join(timeout_s)
+
+    def close(self) -> None:
+        """Send no more; waits a little for what is under way. What is owed stays owed. Idempotent."""
+        self.stop()
+        self._thread.join(_CLOSE_S)
 
     def status(self) -> dict[str, Any]:
         """Owed, delivered since the start, refused, and what hinders."""

@@ -93,8 +93,9 @@ class Post:
 
     def oldest_ns(self) -> dict[str, int]:
         """By server that is owed something: since when."""
-        assert self._outbox is not None or not self._deliveries
-        oldest = {name: self._outbox.oldest_ns(name) for name in self._deliveries} if self._outbox is not None else {}
+        if self._outbox is None:
+            return {}
+        oldest = {name: self._outbox.oldest_ns(name) for name in self._deliveries}
         return {name: at_ns for name, at_ns in oldest.items() if at_ns is not None}
 
     def status(self) -> dict[str, Any]:
@@ -104,6 +105,8 @@ class Post:
 
     def close(self) -> None:
         """Idempotent."""
+        for delivery in self._deliveries.values():
+            delivery.stop()
         for delivery in self._deliveries.values():
             delivery.close()
         if self._outbox is not None:
