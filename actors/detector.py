@@ -1,6 +1,9 @@
 """MobileNet for all cameras: one actor of the shared pool."""
 
 import os
+import time
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,9 @@ from typing import Any
 import ray
 
 from actors.batching import Batcher, Images
-from raycctv.config import Detection
+from actors.logs import log_to_servers
+from actors.metrics import Publisher, Sample, of_detector
+from raycctv.config import Config, Detection
 from raycctv.types import CameraName, Detections
 
 
@@ -17,25 +22,55 @@ def batching(settings: Detection, device: str) -> tuple[int, float]:
     return (settings.batch_size, settings.batch_wait_s) if device == "cuda" else (1, 0.0)
 
 
+_LOOKS = 7
+"""Of 5 s each: a batch that takes longer than one is counted when it is done."""
+
+
 @ray.remote
 class Detector:
-    """Answers crops with what is on them, in batches across cameras."""
+    """Answers crops with what is on them, in batches across cameras.
 
-    def __init__(self, settings: Detection, digest: str, models_dir: Path | None = None) -> None:
+    Args:
+        config: says where this process logs; without it only to standard error.
+        sink: is told how busy this is.
+    """
+
+    def __init__(
+        self,
+        settings: Detection,
+        digest: str,
+        models_dir: Path | None = None,
+        name: str = "",
+        config: Config | None = None,
+        sink: Any = None,
+    ) -> None:
         from raycctv.detection.backends import open_backend
         from raycctv.load import DETECTING, give_way
 
         give_way(DETECTING)
+        loki = None if config is None else log_to_servers(name.replace(":", "-"), None, config)
         self._digest = digest
         self._backend = open_backend(
             settings.model, settings.backend, threads=settings.threads, min_score=settings.min_score, models_dir=models_dir
         )
         size, wait_s = batching(settings, self._backend.device)
         self._batcher = Batcher(self._backend.infer, size, wait_s)
+        self._name, self._sink = name, sink
+        self._busy = deque([(time.monotonic(), 0.0)], maxlen=_LOOKS)
+        self._metrics = Publisher(self._samples, loki)
 
     async def detect(self, images: Images, camera: CameraName) -> list[Detections]:
         """What is on each of ``images`` (uint8 (N, 300, 300, 3) RGB), in their pixels. Cameras take turns."""
         return await self._batcher.submit(images, camera)
+
+    def _samples(self) -> Iterator[Sample]:
+        """The sink is told, too, how busy the last half minute was."""
+        stats = self._batcher.stats
+        self._busy.append((time.monotonic(), stats.busy_s))
+        if self._sink is not None:
+            (since_s, before_s), (now_s, busy_s) = self._busy[0], self._busy[-1]
+            self._sink.detector_is_busy.remote(self._name, (busy_s - before_s) / (now_s - since_s))
+        yield from of_detector(self._name, stats)
 
     async def digest(self) -> str:
         """Of what it was started with."""
@@ -43,6 +78,7 @@ class Detector:
 
     async def stop(self) -> None:
         """Answer no more."""
+        self._metrics.close()
         await self._batcher.close()
         self._backend.close()
 

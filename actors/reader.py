@@ -4,7 +4,7 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from actors import names
+from actors.logs import log_to_servers
+from actors.metrics import Publisher, Sample, of_reader
 from actors.reconcile import reconcile
 from raycctv.clock import SystemClock
 from raycctv.config import Camera, CameraRetention, Config, digest
@@ -20,7 +22,7 @@ from raycctv.types import CameraName
 
 if TYPE_CHECKING:
     from actors.batching import Images
-    from raycctv.live import LiveReader, Verdicts
+    from raycctv.live import LiveReader, ReaderStats, Verdicts
     from raycctv.pipeline import Report
 
 log = logging.getLogger(__name__)
@@ -45,13 +47,14 @@ class Reader:
         from raycctv.load import READING, give_way
 
         give_way(READING)
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        loki = log_to_servers("reader", None, config, file=name.replace(":", "-"))
         cv2.setNumThreads(1)  # cameras are what runs side by side
         self._name, self._config, self._digest = name, config, its_digest
         self._turn = itertools.cycle(detectors)
         self._sink = sink
         self._lock = threading.Lock()
         self._readings: dict[CameraName, _Reading] = {}
+        self._metrics = Publisher(self._samples, loki)
         if ray.get_runtime_context().was_current_actor_reconstructed:
             with suppress(ValueError):  # no supervisor: the next one tells all readers
                 ray.get_actor(names.SUPERVISOR, namespace=names.NAMESPACE).tell.remote(name)
@@ -91,7 +94,12 @@ class Reader:
 
     def stop(self) -> None:
         """Stop reading; returns at once."""
+        self._metrics.close()
         self.read({})
+
+    def _samples(self) -> Iterator[Sample]:
+        for reading in self._readings.copy().values():
+            yield from of_reader(reading.stats)
 
     def _new_reader(self, name: CameraName, camera: Camera) -> "LiveReader":
         from raycctv.live import LiveReader
@@ -124,6 +132,10 @@ class _Reading:
         self._reader = new_reader(name, camera)
         threading.Thread(target=self._run, name=f"read {name}", daemon=True).start()
 
+    @property
+    def stats(self) -> "ReaderStats":
+        return self._reader.stats
+
     def status(self) -> dict[str, Any]:
         return {**self._reader.stats.as_json(), "failures": self._failures}
 
@@ -136,6 +148,9 @@ class _Reading:
         self._reader.stop()
 
     def _run(self) -> None:
+        from raycctv.sinks.component_log import CAMERA
+
+        CAMERA.set(self._name)
         while not self._stopped.is_set():
             try:
                 self._reader.run()

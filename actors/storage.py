@@ -5,11 +5,12 @@ import threading
 from typing import Any
 
 import ray
-from ray.util.metrics import Gauge
 
+from actors.logs import log_to_servers
+from actors.metrics import Publisher, of_storage
 from raycctv.clock import SystemClock
 from raycctv.config import Config
-from raycctv.types import CameraName, Event
+from raycctv.types import Event
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +30,11 @@ class Storage:
         from raycctv.storage import Storage as LocalStorage
 
         go_first()
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        loki = log_to_servers("storage", None, config)
         self._digest = digest
         self._sink = sink
-        self._coverage = Gauge(
-            "raycctv_recording_coverage_ratio",
-            description="Share of the last 24 hours in which a camera was sending and was recorded.",
-            tag_keys=("camera",),
-        )
         self._storage = LocalStorage(config, SystemClock(), self._emit)
-        self._told: dict[CameraName, float] = {}
+        self._metrics = Publisher(lambda: of_storage(self._storage.status()), loki)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="storage", daemon=True)
         self._thread.start()
@@ -54,6 +50,7 @@ class Storage:
     def stop(self, keep_recording: bool) -> None:
         """Look after it no longer; end the recorders and relays, and file what they wrote, unless told to keep them."""
         self._stop.set()
+        self._metrics.close()
         self._thread.join()
         self._storage.close(keep_recording=keep_recording)
 
@@ -61,17 +58,9 @@ class Storage:
         while not self._stop.is_set():
             try:
                 self._storage.tick()
-                self._tell_coverage()
             except Exception:  # one bad second must not end the looking-after
                 log.exception("storage: a look at the recorders failed; going on")
             self._stop.wait(_TICK_S)
-
-    def _tell_coverage(self) -> None:
-        """Only what has changed: it is measured once a minute."""
-        for camera, share in self._storage.coverage.items():
-            if share is not None and self._told.get(camera) != share:
-                self._told[camera] = share
-                self._coverage.set(share, tags={"camera": camera})
 
     def _emit(self, event: Event) -> None:
         self._sink.record.remote(event, None)

@@ -12,12 +12,13 @@ from ray.exceptions import RayError
 
 from actors import names
 from actors.detector import Detector
+from actors.logs import log_to_servers
 from actors.options import options
 from actors.reader import Reader
 from actors.reconcile import readers_wanted, reconcile, shared_out
 from actors.sink import Sink
 from actors.storage import Storage
-from raycctv.config import Config, digest
+from raycctv.config import Config, Notify, digest
 from raycctv.errors import ClusterError
 from raycctv.types import CameraName
 
@@ -41,7 +42,7 @@ class Supervisor:
     """
 
     def __init__(self, config: Config) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        log_to_servers("supervisor", None, config)
         self._config = config
         self._lock = threading.Lock()
         self._started: dict[str, Any] = {}
@@ -113,11 +114,13 @@ class Supervisor:
     def _wanted(self) -> dict[str, str]:
         """Actor name: digest of what it is started with, in the order of starting."""
         config = self._config
-        shared = digest(config.model_copy(update={"cameras": {}}))
-        wanted = {names.SINK: shared}
+        told = digest(config.model_copy(update={"cameras": {}}))
+        shared = digest(_without_servers(config).model_copy(update={"cameras": {}}))
+        logs = digest(config.logs) + ("" if config.loki is None else digest(config.loki))
+        wanted = {names.SINK: told}
         if any(camera.recorded for camera in config.cameras.values()):
-            wanted[names.STORAGE] = digest(config)
-        wanted |= {names.detector(i): digest(config.detection) for i in range(config.detection.actors)}
+            wanted[names.STORAGE] = digest(_without_servers(config))
+        wanted |= {names.detector(i): digest(config.detection) + logs for i in range(config.detection.actors)}
         wanted |= dict.fromkeys(self._shares, shared)
         return wanted
 
@@ -153,7 +156,7 @@ class Supervisor:
         elif name == names.STORAGE:
             self._create("storage", name, config, self._handle(names.SINK), its_digest)
         elif kind == "detector":
-            self._create(kind, name, config.detection, its_digest)
+            self._create(kind, name, config.detection, its_digest, None, name, config, self._handle(names.SINK))
         else:
             detectors = [self._handle(names.detector(i)) for i in range(config.detection.actors)]
             shared = config.model_copy(update={"cameras": {}})
@@ -184,6 +187,11 @@ class Supervisor:
             except (RayError, TimeoutError) as error:
                 log.warning("%s did not stop by itself and is killed: %s", name, error)
             ray.kill(handles[name])
+
+
+def _without_servers(config: Config) -> Config:
+    """A configuration without what only the sink cares for."""
+    return config.model_copy(update={"elasticsearch": None, "notify": Notify()})
 
 
 def _running() -> list[str]:

@@ -12,6 +12,7 @@
     ├── DetectorError          a network that cannot be run: unknown model or backend, wrong input
     ├── RecordingError         a folder that cannot be written, a recorder that cannot be started, a copy that is not whole
     ├── CatalogError           the SQLite catalog
+    ├── SinkError              a server that events or logs go to: unreachable, or it refuses
     ├── ServerError            the local RTMP server: port in use, nginx missing or refused its configuration
     └── ClusterError           Ray: no cluster, an actor that did not come up
 
@@ -28,6 +29,7 @@ __all__ = [
     "RaycctvError",
     "RecordingError",
     "ServerError",
+    "SinkError",
     "StreamEnded",
     "StreamError",
     "StreamUnreachable",
@@ -84,6 +86,10 @@ class RecordingError(RaycctvError):
 
 class CatalogError(RaycctvError):
     """The catalog cannot be opened, read or written."""
+
+
+class SinkError(RaycctvError):
+    """A server that events or logs go to does not answer, or not as it should."""
 
 
 class ServerError(RaycctvError):

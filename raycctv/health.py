@@ -1,14 +1,27 @@
-"""Who watches what :mod:`raycctv.events.health` decides about: a reader its camera, the storage actor footage and disk."""
+"""Who watches what :mod:`raycctv.events.health` decides about: a reader its camera, the storage actor footage and disk, the
+sink the detectors and the servers that it tells.
+"""
 
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from raycctv.clock import Clock
+from raycctv.clock import NS_PER_S, Clock
 from raycctv.events.health import Fault, FootageFault
 from raycctv.recording.catalog import Catalog
 from raycctv.recording.recorder import Recorder
-from raycctv.types import CAMERA_OFFLINE, DISK_LOW, NO_CAMERA, RECORDING_GAP, Arrival, CameraName, Event, Span
+from raycctv.types import (
+    CAMERA_OFFLINE,
+    DETECTOR_OVERLOAD,
+    DISK_LOW,
+    NO_CAMERA,
+    RECORDING_GAP,
+    SINK_BEHIND,
+    Arrival,
+    CameraName,
+    Event,
+    Span,
+)
 
 AWAY_S = 3.0
 """Time for which a camera must have been away."""
@@ -133,6 +146,62 @@ class StorageHealth:
         ends_ns = [event.ended_at_ns or now_ns for event in self._catalog.events(camera, RECORDING_GAP, limit=1)]
         ends_ns += [] if last is None else [last.ended_at_ns]
         return FootageFault(camera, max(ends_ns, default=now_ns), self._clock.monotonic_s(), going_on)
+
+    def _tell(self, event: Event | None) -> None:
+        if event is not None:
+            self._emit(event)
+
+
+BUSY_SHARE = 0.95
+"""Share of the time in which a detector computes, above which what comes more is dropped."""
+
+OVERLOAD_S = 60.0
+BEHIND_S = 120.0
+"""Age of the oldest thing that a server has not confirmed; a restart of one takes less."""
+
+
+class SinkHealth:
+    """The events ``detector_overload`` and ``sink_behind``. Those of an earlier life that are open are continued.
+
+    Args:
+        emit: takes each state of an event.
+    """
+
+    def __init__(self, catalog: Catalog, clock: Clock, emit: Callable[[Event], None]) -> None:
+        self._clock = clock
+        self._emit = emit
+        self._busy_since: dict[str, Arrival] = {}
+        going_on = {kind: next(iter(catalog.open_events(kind)), None) for kind in (DETECTOR_OVERLOAD, SINK_BEHIND)}
+        self._overload = Fault(NO_CAMERA, DETECTOR_OVERLOAD, OVERLOAD_S, going_on[DETECTOR_OVERLOAD])
+        self._behind = Fault(NO_CAMERA, SINK_BEHIND, BEHIND_S, going_on[SINK_BEHIND])
+
+    def detector_is_busy(self, name: str, share: float) -> None:
+        """A detector has computed for this share of the last seconds."""
+        now = Arrival(self._clock.now_ns(), self._clock.monotonic_s())
+        if share < BUSY_SHARE:
+            self._busy_since.pop(name, None)
+        else:
+            self._busy_since.setdefault(name, now)
+        if not self._busy_since:
+            self._tell(self._overload.right(now.at_ns))
+            return
+        since = min(self._busy_since.values(), key=lambda arrival: arrival.at_s)
+        why = f"{', '.join(sorted(self._busy_since))} computed for {share:.0%} of the time; crops are dropped"
+        self._tell(self._overload.wrong(since.at_ns, now.at_s - since.at_s, why))
+
+    def servers_are_owed(self, oldest_ns: Mapping[str, int]) -> None:
+        """By server that is owed something: since when. Ask for it every few seconds."""
+        now_ns = self._clock.now_ns()
+        if not oldest_ns:
+            self._tell(self._behind.right(now_ns))
+            return
+        name = min(oldest_ns, key=oldest_ns.__getitem__)
+        age_s = (now_ns - oldest_ns[name]) / NS_PER_S
+        if age_s < BEHIND_S:
+            self._tell(self._behind.right(now_ns))
+        else:
+            why = f"{name} has not confirmed what it is owed for {age_s:.0f} s; it waits in the outbox"
+            self._tell(self._behind.wrong(oldest_ns[name], age_s, why))
 
     def _tell(self, event: Event | None) -> None:
         if event is not None:

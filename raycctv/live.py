@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -83,8 +83,8 @@ class ReaderStats:
 
     def as_json(self) -> dict[str, Any]:
         """For ``status --json``: lags as their median and 95th percentile, None before the first frame."""
-        lags = list(self.lags_s)
-        values = asdict(replace(self, lags_s=deque()))
+        values = {key: dict(value) if isinstance(value, dict) else value for key, value in vars(self).items()}
+        lags = list(values.pop("lags_s"))
         p50, p95 = np.percentile(lags, [50, 95]).tolist() if lags else (None, None)
         return {**values, "lag_p50_s": p50, "lag_p95_s": p95, "pid": os.getpid()}
 

@@ -76,7 +76,7 @@ class Storage:
         self._coverage_due_s = dict.fromkeys(self._recorders, clock.monotonic_s())
         self._exhausted = self._no_space = False
         self._errors: dict[str, str] = {}
-        self._filed = 0
+        self._filed = self._filed_bytes = 0
         self._deleted = 0
         copies = config.recording.copy_events
         self._copier = None if copies is None else Copier(config.recording, copies, clock)
@@ -124,6 +124,7 @@ class Storage:
                 "recorders": {name: self._recorder_status(name) for name in self._recorders},
                 "relays": {name: _process_status(relayed) for name, relayed in self._relays.items()},
                 "segments_filed": self._filed,
+                "filed_bytes": self._filed_bytes,
                 "segments_deleted": self._deleted,
                 "free_bytes": disk.free,
                 "disk_bytes": disk.total,
@@ -177,6 +178,7 @@ class Storage:
         for segment in recorder.collect():
             self._catalog.add_segment(segment)
             self._filed += 1
+            self._filed_bytes += segment.size_bytes
 
     def _rotate(self, now_s: float) -> None:
         """Sweep when it is due, and at once when the disk is too full; not again and again when that frees nothing."""

@@ -28,7 +28,9 @@ NO_CAMERA = CameraName("*")
 CAMERA_OFFLINE = "camera_offline"
 RECORDING_GAP = "recording_gap"
 DISK_LOW = "disk_low"
-HEALTH_KINDS = frozenset({CAMERA_OFFLINE, RECORDING_GAP, DISK_LOW})
+DETECTOR_OVERLOAD = "detector_overload"
+SINK_BEHIND = "sink_behind"
+HEALTH_KINDS = frozenset({CAMERA_OFFLINE, RECORDING_GAP, DISK_LOW, DETECTOR_OVERLOAD, SINK_BEHIND})
 """Kinds of events that say how raycctv and its cameras are, rather than what is seen."""
 
 

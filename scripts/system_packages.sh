@@ -4,6 +4,7 @@ set -euo pipefail
 
 run=(ffmpeg nginx libnginx-mod-rtmp python3-venv)
 test=(gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad libfaketime)
+test+=(default-jdk-headless maven mosquitto prometheus syslog-ng-core)
 
 wanted=("${run[@]}")
 [ "${1:-run}" = test ] && wanted+=("${test[@]}")
@@ -24,10 +25,10 @@ if ! command -v apt-get >/dev/null || { [ "$(id -u)" -ne 0 ] && ! command -v sud
     exit 1
 fi
 
-# Debian starts an nginx on port 80 as soon as it is installed. raycctv runs its own, so keep that one from starting.
+# Debian starts a server as soon as it is installed: nginx on port 80, mosquitto, Prometheus. raycctv and its tests run their own.
 policy=/usr/sbin/policy-rc.d
 made_policy=""
-if ! [ -e "$policy" ] && [ ! -d /etc/nginx ]; then
+if ! [ -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod +x "$policy"
     made_policy=1

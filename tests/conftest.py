@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 import pytest
+from servers.elasticsearch_servers import Elasticsearch, elasticsearch_8
 
 from raycctv.detection.models import locate
 from raycctv.errors import WeightsMissing
@@ -74,6 +75,13 @@ def weights() -> Path:
 def rtmp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtmpServer]:
     """A real nginx-rtmp for all tests that do not restart it; each uses streams of its own names."""
     with RtmpServer(tmp_path_factory.mktemp("rtmp")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def elasticsearch() -> Iterator[Elasticsearch]:
+    """A real Elasticsearch 8 for all tests that do not stop it; it has no ingest processors."""
+    with elasticsearch_8() as server:
         yield server
 
 

@@ -14,11 +14,12 @@ SMALL = {
     "decode_cost.py": ["--seconds", "3", "--warm-up", "4"],
     "decode_recall.py": ["{clip}", "--encoding", "quality", "--encoding", "H.265"],
     "detector_actor.py": ["--seconds", "1", "--cameras", "2"],
+    "elasticsearch_ingest.py": ["--events", "500", "--runs", "1"],
     "inference.py": ["--seconds", "0.1", "--only", "openvino-bf16"],
     "hardware_decode.py": ["--codec", "h264", "--pictures", "30", "--rounds", "1"],
     "load_ramp.py": ["--cameras", "1", "--seconds", "5", "--warm-up", "1"],
     "motion_algorithms.py": ["--pictures", "6"],
-    "ray_transfer.py": ["--part", "calls", "--part", "processes", "--calls", "10", "--readers", "1", "--seconds", "1"],
+    "ray_transfer.py": ["--part", "calls", "--calls", "10"],
     "recorders.py": ["--cameras", "2", "--seconds", "5", "--segment", "5"],
 }
 

@@ -9,7 +9,7 @@ from support import NS, T0_NS, event, segment, until
 from raycctv import health
 from raycctv.clock import ManualClock, SystemClock
 from raycctv.config import Recording, StreamUrl
-from raycctv.health import Presence, StorageHealth
+from raycctv.health import Presence, SinkHealth, StorageHealth
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.recorder import Recorder
 from raycctv.types import NO_CAMERA, CameraName, Event
@@ -155,3 +155,60 @@ def state_s(state: Event) -> tuple[float, float | None]:
     """When it began and ended, after T0_NS."""
     ended_s = None if state.ended_at_ns is None else (state.ended_at_ns - T0_NS) / NS
     return (state.started_at_ns - T0_NS) / NS, ended_s
+
+
+# -- what the sink watches ----------------------------------------------------
+
+
+class Watched:
+    """A sink's health and what it told."""
+
+    def __init__(self, folder: Path, *open_events: Event) -> None:
+        self.clock = ManualClock(T0_NS)
+        self.told: list[Event] = []
+        with Catalog(folder / CATALOG_NAME) as catalog:
+            for one in open_events:
+                catalog.put_event(one)
+            self.health = SinkHealth(catalog, self.clock, self.told.append)
+
+    def states(self) -> list[tuple[str, bool]]:
+        return [(one.kind, one.ended_at_ns is None) for one in self.told]
+
+
+def test_detector_that_is_busy_for_a_minute_is_an_event_until_no_one_is(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    for _ in range(14):
+        watched.clock.advance(5)
+        watched.health.detector_is_busy("detector:0", 0.99)
+        watched.health.detector_is_busy("detector:1", 0.3)
+    assert watched.states() == [("detector_overload", True)]
+    assert (watched.told[0].camera, watched.told[0].started_at_ns) == (NO_CAMERA, T0_NS + 5 * NS)
+    assert "detector:0 computed for" in watched.told[0].why
+    watched.health.detector_is_busy("detector:0", 0.5)
+    assert watched.states() == [("detector_overload", True), ("detector_overload", False)]
+
+
+def test_detector_that_is_busy_now_and_then_is_none(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    for number in range(60):
+        watched.clock.advance(5)
+        watched.health.detector_is_busy("detector:0", 0.99 if number % 10 else 0.2)
+    assert watched.told == []
+
+
+def test_server_that_confirms_nothing_is_an_event_until_it_does(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    for _ in range(30):
+        watched.clock.advance(5)
+        watched.health.servers_are_owed({"webhook": T0_NS + 140 * NS, "elasticsearch": T0_NS})
+    assert watched.states() == [("sink_behind", True)]
+    assert watched.told[0].why.startswith("elasticsearch has not confirmed")
+    watched.health.servers_are_owed({"webhook": T0_NS + 140 * NS})
+    assert watched.states()[-1] == ("sink_behind", False)
+
+
+def test_events_of_an_earlier_life_are_continued(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, event("old", camera=NO_CAMERA, kind="sink_behind"))
+    watched.health.servers_are_owed({})
+    (ended,) = watched.told
+    assert (ended.id, ended.ended_at_ns) == ("old", T0_NS)

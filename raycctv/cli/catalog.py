@@ -1,6 +1,7 @@
 """``raycctv events`` and ``raycctv recordings``: what the catalog knows."""
 
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,8 @@ from raycctv.cli.cluster import DEFAULT_CONFIG
 from raycctv.cli.output import Json, print_json, print_table, progress, stdout
 from raycctv.cli.when import ConfigOption, Root, Since, Until, footage_root, instant_ns, open_catalog, span
 from raycctv.clock import NS_PER_S, SystemClock, iso
-from raycctv.config import load
+from raycctv.config import Elasticsearch, load
+from raycctv.search import Query, QueryError, parse
 from raycctv.types import CameraName, Segment, Span
 
 CameraOption = Annotated[str | None, typer.Option(help="Only this camera.")]
@@ -26,21 +28,59 @@ def events(
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    search: Annotated[
+        str | None,
+        typer.Option(help="""Only what fits: 'person AND zone:gate', '(car OR truck) NOT camera:yard', 'score>=0.8'."""),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """List events, newest first."""
-    from raycctv.sinks.event_log import to_json
-
-    with open_catalog(config, root) as catalog:
-        name = CameraName(camera) if camera else None
-        found = catalog.events(name, kind, instant_ns(since), instant_ns(until), limit)
-        rows = [to_json(event, [segment.path for segment in catalog.segments_of(event)]) for event in found]
+    """List events, newest first. A search asks Elasticsearch where the configuration names one, else the catalog."""
+    asked = _Asked(CameraName(camera) if camera else None, kind, instant_ns(since), instant_ns(until), limit, _query(search))
+    server = None if root is not None or search is None else load(config).elasticsearch
+    rows = _from_catalog(asked, config, root) if server is None else _from_elasticsearch(asked, server)
     if json:
         for row in rows:
             print_json(row)
         return
     columns = ["started_at", "ended_at", "camera", "kind", "score", "zones", "why"]
     print_table("Events", columns, [[_cell(row[column]) for column in columns] for row in rows])
+
+
+@dataclass(frozen=True)
+class _Asked:
+    camera: CameraName | None
+    kind: str | None
+    from_ns: int | None
+    to_ns: int | None
+    limit: int
+    search: Query | None
+
+
+def _query(text: str | None) -> Query | None:
+    try:
+        return None if text is None else parse(text)
+    except QueryError as error:
+        raise typer.BadParameter(str(error), param_hint="--search") from None
+
+
+def _from_catalog(asked: _Asked, config: Path, root: Path | None) -> list[dict[str, Any]]:
+    from raycctv.sinks.event_log import to_json
+
+    with open_catalog(config, root) as catalog:
+        found = catalog.events(asked.camera, asked.kind, asked.from_ns, asked.to_ns, asked.limit, asked.search)
+        return [to_json(event, [segment.path for segment in catalog.segments_of(event)]) for event in found]
+
+
+def _from_elasticsearch(asked: _Asked, server: Elasticsearch) -> list[dict[str, Any]]:
+    """Its segments are those that were filed when the event ended."""
+    from raycctv.sinks.elasticsearch import Searcher
+    from raycctv.sinks.event_log import FIELDS
+
+    assert asked.search is not None
+    searcher = Searcher(server)
+    found = searcher.events(asked.search, asked.camera, asked.kind, asked.from_ns, asked.to_ns, asked.limit)
+    searcher.close()
+    return [{field: one[field] for field in FIELDS} for one in found]
 
 
 def recordings(

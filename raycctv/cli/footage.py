@@ -71,16 +71,19 @@ def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Parse the files, but decode none.")] = False,
     json: Json = False,
 ) -> None:
-    """Check that every segment decodes and is what the catalog says, and the event log; exits 1 where something is wrong."""
+    """Check that every segment decodes and is what the catalog says, and the logs; exits 1 where something is wrong."""
     from raycctv.recording.verify import Bad
     from raycctv.recording.verify import verify as verify_footage
-    from raycctv.sinks.event_log import check
+    from raycctv.sinks import component_log, event_log
 
     folder = footage_root(config, root)
     with open_catalog(config, root) as catalog, progress() as bar:
         task = bar.add_task("reading segments", total=len(catalog.segments()))
         found = verify_footage(catalog, folder, quick=quick, on_segment=lambda: bar.advance(task))
-    lines, bad_lines = (0, []) if root is not None else check(load(config).logs.dir)
+    logs = None if root is not None else load(config).logs.dir
+    checked = [] if logs is None else [event_log.check(logs), component_log.check(logs)]
+    lines = sum(count for count, _ in checked)
+    bad_lines = [line for _, bad in checked for line in bad]
     bad = [*found.bad, *(Bad(where, problem) for where, problem in bad_lines)]
     cameras = [
         {
@@ -97,7 +100,7 @@ def verify(
         print_json({"segments": found.segments, "log_lines": lines, "bad": rows, "cameras": cameras})
     else:
         print_table(
-            f"{found.segments} segments, {lines} lines of the event log",
+            f"{found.segments} segments, {lines} lines of logs",
             ["camera", "from", "to", "coverage", "gaps"],
             [[c["camera"], c["from"], c["to"], f"{c['coverage']:.5f}", _gap_text(c["gaps"])] for c in cameras],
         )

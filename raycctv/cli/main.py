@@ -9,7 +9,7 @@ import sys
 import typer
 
 from raycctv import __version__
-from raycctv.cli import analyze, catalog, cluster, demo, detect, footage, loadtest, models
+from raycctv.cli import analyze, catalog, cluster, demo, detect, elasticsearch, footage, loadtest, models, notify, rtmp
 from raycctv.cli.output import stderr
 from raycctv.errors import ConfigError, RaycctvError
 from raycctv.redact import redact
@@ -35,6 +35,9 @@ app.command()(catalog.recordings)
 app.command()(footage.export)
 app.command()(footage.verify)
 app.add_typer(models.app, name="models")
+app.add_typer(rtmp.app, name="rtmp")
+app.add_typer(notify.app, name="notify")
+app.add_typer(elasticsearch.app, name="elasticsearch")
 
 
 def _version(wanted: bool) -> None:

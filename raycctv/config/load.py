@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from raycctv.config.schema import Config
-from raycctv.config.units import StreamUrl
+from raycctv.config.units import Url
 from raycctv.errors import ConfigError
 from raycctv.redact import redact
 
@@ -59,7 +59,7 @@ def digest(section: BaseModel) -> str:
     """A short hash of everything that ``section`` says, secrets included: equal exactly when nothing changed."""
 
     def reveal(value: object) -> str:
-        return value.reveal() if isinstance(value, StreamUrl) else str(value)
+        return value.reveal() if isinstance(value, Url) else str(value)
 
     text = json.dumps(section.model_dump(mode="python"), default=reveal, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -144,4 +144,8 @@ def _anchored(config: Config, folder: Path) -> dict[str, Any]:
     copies = config.recording.copy_events
     if copies is not None and "://" not in copies.to:
         recording["copy_events"] = copies.model_copy(update={"to": str(folder / copies.to)})
-    return {**dict(config), "recording": recording, "logs": {**dict(config.logs), "dir": folder / config.logs.dir}}
+    search = config.elasticsearch
+    if search is not None and search.ca is not None:
+        search = search.model_copy(update={"ca": folder / search.ca})
+    logs = {**dict(config.logs), "dir": folder / config.logs.dir}
+    return {**dict(config), "recording": recording, "logs": logs, "elasticsearch": search}

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from raycctv.config.units import DurationS, FreeSpace, SizeBytes, Store, StreamUrl
-from raycctv.types import CameraName
+from raycctv.config.units import DurationS, FreeSpace, MqttUrl, ServerUrl, SizeBytes, Store, StreamUrl
+from raycctv.types import HEALTH_KINDS, CameraName
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -227,6 +227,33 @@ class Logs(Section):
     dir: Path = Field(Path("var/log"), description="folder of events.jsonl, snapshots and component logs")
     max_size: SizeBytes = Field(50_000_000, ge=1000, description="bytes after which events.jsonl is rotated")
     backups: int = Field(10, ge=1, description="rotated files that are kept")
+    component_max_size: SizeBytes = Field(5_000_000, ge=1000, description="bytes after which a component's log is rotated")
+    component_backups: int = Field(3, ge=1, description="rotated files of each component that are kept")
+
+
+class Notify(Section):
+    """Telling somebody of events at once."""
+
+    kinds: tuple[str, ...] = Field(tuple(sorted(HEALTH_KINDS)), description="kinds of events that are told; labels too")
+    quiet: DurationS = Field(300.0, ge=0, description="time in which a fault that comes again is not told again")
+    webhook: ServerUrl | None = Field(None, description="web address that each notice is posted to")
+    mqtt: MqttUrl | None = Field(None, description="MQTT broker: mqtt://user:${PASSWORD}@host:1883, or mqtts://")
+    topic: str = Field("raycctv", pattern=r"^[^+#\x00]+$", description="MQTT topic below which notices are published")
+
+
+class Loki(Section):
+    """Events and logs over time, beside the local files."""
+
+    url: ServerUrl = Field(description="the server, without a path; user and password as http://user:${PASSWORD}@host:3100")
+    queue: int = Field(10_000, ge=1, description="lines of one component that wait for Loki; of more the oldest are dropped")
+
+
+class Elasticsearch(Section):
+    """Events searched in many ways, beside the catalog."""
+
+    url: ServerUrl = Field(description="the server; user and password as http://user:${PASSWORD}@host:9200")
+    ca: Path | None = Field(None, description="certificate of the authority that signed the server's, where it is your own")
+    keep: DurationS = Field(90 * 86400.0, ge=3600, description="age at which Elasticsearch deletes events and logs")
 
 
 class Config(Section):
@@ -244,3 +271,6 @@ class Config(Section):
     events: Events = Events()
     recording: Recording = Recording()
     logs: Logs = Logs()
+    notify: Notify = Notify()
+    loki: Loki | None = Field(None, description="where events and logs are pushed to; none means nowhere")
+    elasticsearch: Elasticsearch | None = Field(None, description="where events are sent to be searched; none means nowhere")

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, SerializationInfo
@@ -121,8 +121,8 @@ class FreeSpace:
         )
 
 
-class StreamUrl:
-    """Where a stream is. ``str()`` and ``repr()`` mask the password; only :meth:`reveal` has it, for PyAV and ffmpeg.
+class Url:
+    """Where a server is. ``str()`` and ``repr()`` mask the password; only :meth:`reveal` has it, for whoever connects.
 
     No dataclass, because everything that walks a dataclass's fields would walk into the password.
     """
@@ -133,20 +133,15 @@ class StreamUrl:
         self._url = url
 
     def reveal(self) -> str:
-        """The whole URL, password included. Give it to a decoder, never to a log."""
+        """The whole URL, password included. Give it to whoever connects, never to a log."""
         return self._url
 
     @property
     def scheme(self) -> str:
         return urlsplit(self._url).scheme.lower()
 
-    @property
-    def is_file(self) -> bool:
-        """Whether this is a video file, which is read as fast as it is analysed and is not recorded."""
-        return self.scheme == "file"
-
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, StreamUrl) and other._url == self._url
+        return type(other) is type(self) and isinstance(other, Url) and other._url == self._url
 
     def __hash__(self) -> int:
         return hash(self._url)
@@ -155,16 +150,73 @@ class StreamUrl:
         return redact(self._url)
 
     def __repr__(self) -> str:
-        return f"StreamUrl({redact(self._url)!r})"
+        return f"{type(self).__name__}({redact(self._url)!r})"
 
     @classmethod
-    def parse(cls, value: object) -> "StreamUrl":
+    def parse(cls, value: object) -> Self:
+        """From the text of a URL.
+
+        Raises:
+            ValueError: not one of this kind.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(_kept_or_text, info_arg=True)
+        )
+
+
+class ServerUrl(Url):
+    """A server that is spoken to by HTTP."""
+
+    SCHEMES: ClassVar[tuple[str, ...]] = ("http", "https")
+    EXAMPLE: ClassVar[str] = "http://127.0.0.1:9200"
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """From the text of a URL.
+
+        Raises:
+            ValueError: another scheme, no host, or a port that is none.
+        """
+        if isinstance(value, cls):
+            return value
+        text = str(value)
+        try:
+            parts = urlsplit(text)
+            _ = parts.port
+        except ValueError as error:
+            raise ValueError(f"{redact(text)!r} is no URL: {error}") from None
+        if parts.scheme.lower() not in cls.SCHEMES or not parts.hostname:
+            raise ValueError(f"{redact(text)!r} names no server; write one like {cls.EXAMPLE}")
+        return cls(text)
+
+
+class MqttUrl(ServerUrl):
+    """An MQTT broker."""
+
+    SCHEMES = ("mqtt", "mqtts")
+    EXAMPLE = "mqtt://127.0.0.1:1883"
+
+
+class StreamUrl(Url):
+    """Where a stream is."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is a video file, which is read as fast as it is analysed and is not recorded."""
+        return self.scheme == "file"
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
         """From the text of a URL.
 
         Raises:
             ValueError: no URL, a scheme that is no stream, no host, or a port that is none.
         """
-        if isinstance(value, StreamUrl):
+        if isinstance(value, cls):
             return value
         text = str(value)
         try:
@@ -179,9 +231,3 @@ class StreamUrl:
         if not parts.path.strip("/"):
             raise ValueError(f"{redact(text)!r} names no stream on that host; write one like {parts.scheme}://host/path")
         return cls(text)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(_kept_or_text, info_arg=True)
-        )

@@ -18,6 +18,8 @@ from raycctv.recording.filing import described
 from raycctv.recording.layout import CATALOG_NAME, filed_files, remove_file
 from raycctv.recording.probe import Unplayable
 from raycctv.recording.schema import DamagedCatalog, open_database, open_existing, put_aside, translated
+from raycctv.recording.search import condition
+from raycctv.search import Query
 from raycctv.types import CAMERA_OFFLINE, HEALTH_KINDS, CameraName, Copy, Event, Segment, Span, Value
 
 __all__ = ["CATALOG_NAME", "Catalog", "Reconciled"]
@@ -207,12 +209,16 @@ class Catalog:
         from_ns: int | None = None,
         to_ns: int | None = None,
         limit: int | None = None,
+        search: Query | None = None,
     ) -> list[Event]:
         """Events that share time with [from_ns, to_ns), newest first, at most ``limit``. One without an end goes on."""
         where, values = _where({
             "camera = ?": camera, "kind = ?": kind, "started_at_ns < ?": to_ns,
             "(ended_at_ns IS NULL OR ended_at_ns >= ?)": from_ns,
         })  # fmt: skip
+        if search is not None:
+            text, searched = condition(search)
+            where, values = f"{where} AND ({text})", [*values, *searched]
         query = f"SELECT {_EVENT_COLUMNS} FROM events {where} ORDER BY started_at_ns DESC, id DESC LIMIT ?"  # noqa: S608
         return [_event(row) for row in self._read(query, [*values, -1 if limit is None else limit])]
 

@@ -5,13 +5,15 @@ of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are 
 has asked to keep; no rule deletes what shares time with one. ``copies`` says of which segments there is a second copy; a row
 goes with that of its segment. ``value`` of a segment is a :class:`.Value`: triggers raise it when an event comes, and look for
 events when a segment comes. ``footage`` has the sum of ``size_bytes`` of each camera's closed segments, by triggers too. So a
-sweep need not read what stays.
+sweep need not read what stays. ``event_words`` (FTS5) holds the words by which an event is found, as
+:func:`raycctv.search.joined_words` makes them; triggers keep it, with a function that every connection brings.
 
 A new version is a step in ``_STEPS``. Every catalog takes the steps that it has not taken yet, each in a transaction.
 """
 
 import contextlib
 import fcntl
+import json
 import logging
 import sqlite3
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from pathlib import Path
 
 from raycctv.errors import CatalogError
 from raycctv.recording.layout import free_path
+from raycctv.search import joined_words
 from raycctv.types import HEALTH_KINDS, Value
 
 log = logging.getLogger(__name__)
@@ -130,7 +133,23 @@ CREATE TRIGGER event_comes AFTER INSERT ON events BEGIN {_RAISE} END;
 CREATE TRIGGER event_changes AFTER UPDATE ON events BEGIN {_RAISE} END;
 """  # noqa: S608 - no value in it
 
-_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_EVENT_WORDS = """
+CREATE VIRTUAL TABLE event_words USING fts5(id UNINDEXED, words, tokenize = "unicode61 remove_diacritics 0 tokenchars '_'");
+INSERT INTO event_words (rowid, id, words)
+    SELECT rowid, id, words_of(camera, kind, zones, labels, why) FROM events;
+CREATE TRIGGER words_of_new_event AFTER INSERT ON events BEGIN
+    INSERT INTO event_words (rowid, id, words)
+        VALUES (new.rowid, new.id, words_of(new.camera, new.kind, new.zones, new.labels, new.why));
+END;
+CREATE TRIGGER words_of_changed_event AFTER UPDATE ON events BEGIN
+    UPDATE event_words SET words = words_of(new.camera, new.kind, new.zones, new.labels, new.why) WHERE rowid = new.rowid;
+END;
+CREATE TRIGGER words_go_with_event AFTER DELETE ON events BEGIN
+    DELETE FROM event_words WHERE rowid = old.rowid;
+END;
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _EVENT_WORDS)
 VERSION = len(_STEPS)
 
 _BUSY_S = 10.0
@@ -226,7 +245,14 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _connected(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.create_function("words_of", 5, _words_of, deterministic=True)
+    return connection
+
+
+def _words_of(camera: str, kind: str, zones: str, labels: str, why: str) -> str:
+    """As :func:`raycctv.search.words`, of the columns of an event."""
+    return joined_words([camera, kind, *json.loads(zones), *json.loads(labels), why])
 
 
 def _checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:

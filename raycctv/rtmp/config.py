@@ -49,13 +49,13 @@ rtmp {
             wait_video on;     # and not with sound, or it takes the stream for one without video
             publish_notify on; # a player is told when the camera leaves: it ends, and begins anew with fresh headers
             drop_idle_publisher 10s;  # a camera that hangs gives its name free for its own return
-$access
+$access$keys
         }
     }
 }
 
 http {
-    access_log off;
+    access_log $http_log;
     client_body_temp_path $temporary_body;
     proxy_temp_path $temporary_proxy;
     fastcgi_temp_path $temporary_fastcgi;
@@ -87,6 +87,8 @@ class RtmpSettings:
         single_process: no master beside the worker, so that nothing is left when nginx is killed; for a server with an
             owner. A deployment has the master, which starts a worker anew that crashed.
         as_root: nginx is started by root; without being told so it would give its files to another user.
+        keys_url: of a :class:`raycctv.rtmp.keys.KeyServer` that is asked who may publish and play; None asks nobody.
+        http_log: the log of HTTP requests, a file or ``off``.
     """
 
     folder: str
@@ -99,6 +101,8 @@ class RtmpSettings:
     allow: tuple[str, ...] = ("127.0.0.1",)
     single_process: bool = True
     as_root: bool = False
+    keys_url: str | None = None
+    http_log: str = "off"
 
 
 DEPLOYMENT = RtmpSettings(
@@ -111,6 +115,8 @@ DEPLOYMENT = RtmpSettings(
     http_address="0.0.0.0",  # noqa: S104
     allow=("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),
     single_process=False,
+    keys_url="http://rtmp-keys:8081",
+    http_log="/dev/stdout",
 )
 """The server of ``deploy/``: the same behaviour, reached from private networks only."""
 
@@ -129,6 +135,7 @@ def render(settings: RtmpSettings) -> str:
         error_log=_quoted(settings.error_log),
         access="\n".join(_rules(settings.allow, "publish ") + _rules(settings.allow, "play ")),
         http_access="\n".join(_rules(settings.allow)),
+        keys="" if settings.keys_url is None else "".join(_asks(settings.keys_url)),
         **{f"temporary_{name}": _quoted(folder / name) for name in ("body", "proxy", "fastcgi", "uwsgi", "scgi")},
     )
 
@@ -149,6 +156,10 @@ def _quoted(path: str | Path) -> str:
     """A path as one word of nginx's language: folders may have spaces, quotes and braces in their names."""
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _asks(keys_url: str) -> list[str]:
+    return [f"\n            on_{call} {keys_url}/on_{call};  # a wrong key is refused" for call in ("publish", "play")]
 
 
 def _rules(allow: tuple[str, ...], action: str = "") -> list[str]:

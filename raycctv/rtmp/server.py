@@ -48,12 +48,16 @@ class RtmpServer:
     Args:
         folder: for its configuration, log and temporary files.
         rtmp_port, http_port: free ones are chosen where None.
+        keys_url: who is asked who may publish and play; None lets everybody of this machine.
     """
 
-    def __init__(self, folder: Path, rtmp_port: int | None = None, http_port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, rtmp_port: int | None = None, http_port: int | None = None, keys_url: str | None = None
+    ) -> None:
         spare_ports = free_ports(2)
         self.rtmp_port = rtmp_port or spare_ports[0]
         self.http_port = http_port or spare_ports[1]
+        self._keys_url = keys_url
         self._folder = folder.resolve()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -159,6 +163,7 @@ class RtmpServer:
             http_port=self.http_port,
             module=str(find_module()),
             as_root=os.geteuid() == 0,
+            keys_url=self._keys_url,
         )
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

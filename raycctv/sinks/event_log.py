@@ -59,6 +59,10 @@ class _Line(BaseModel):
     why: str
 
 
+FIELDS = tuple(_Line.model_fields)
+"""Of an event as raycctv writes it, in their order."""
+
+
 def check(folder: Path) -> tuple[int, list[tuple[str, str]]]:
     """How many lines the logs in ``folder`` hold, and those that are none of ours: (file and line, what is wrong)."""
     lines, bad = 0, []

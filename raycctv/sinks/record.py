@@ -2,9 +2,10 @@
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from raycctv.clock import Clock
 from raycctv.errors import RecordingError
@@ -34,12 +35,23 @@ class EventCatalog(Protocol):
 class EventRecorder:
     """Records each state of an event once, however often it is given.
 
-    The line is written first: an event that is in the catalog is in the log. A crash between the two writes the line
-    again when the state is given again; the id tells.
+    The line is written first: an event that is in the catalog is in the log, and was posted. A crash between any two of the
+    three writes and posts the line again when the state is given again; the id tells.
+
+    Args:
+        post: puts a state, and its line, into the outbox.
     """
 
-    def __init__(self, folder: Path, event_log: EventLog, catalog: EventCatalog, clock: Clock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        event_log: EventLog,
+        catalog: EventCatalog,
+        clock: Clock,
+        post: Callable[[Event, dict[str, Any]], None] = lambda *_: None,
+    ) -> None:
         self.lost = 0
+        self._post = post
         self._folder = folder
         self._log = event_log
         self._catalog = catalog
@@ -85,7 +97,9 @@ class EventRecorder:
         if known is not None:
             event = replace(event, snapshot=known.snapshot)
         event = replace(event, snapshot=self._snapshot(event, snapshot_jpeg))
-        self._log.write(to_json(event, [segment.path for segment in self._catalog.segments_of(event)]))
+        line = to_json(event, [segment.path for segment in self._catalog.segments_of(event)])
+        self._log.write(line)
+        self._post(event, line)
         self._catalog.put_event(event)
 
     def abandon(self, camera: CameraName) -> None:

@@ -14,12 +14,17 @@ from typing import Any
 import psutil
 import pytest
 import ray
+from servers.elasticsearch_servers import Elasticsearch, ask
+from servers.loki import Loki
+from servers.webhook import Hook
 from support import until
 
 from actors import cluster, names
 from actors.reader import Reader
 from actors.sink import Sink
-from raycctv.config import Camera, Config, Detection, FreeSpace, Logs, Recording, Retention, StreamUrl
+from raycctv.config import Camera, Config, Detection, FreeSpace, Logs, Notify, Recording, Retention, ServerUrl, StreamUrl
+from raycctv.config import Elasticsearch as ElasticsearchSettings
+from raycctv.config import Loki as LokiSettings
 from raycctv.detection.backends import open_backend
 from raycctv.errors import ClusterError, RecordingError, WeightsMissing
 from raycctv.pipeline import analyze_file
@@ -27,6 +32,9 @@ from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
 from raycctv.simulate.scenes import prepare
+from raycctv.sinks import component_log
+from raycctv.sinks.elasticsearch import connect
+from raycctv.sinks.elasticsearch_setup import EVENTS, PIPELINES, install_templates
 from raycctv.sinks.event_log import LOG_NAME
 from raycctv.types import CameraName, Event
 
@@ -167,12 +175,17 @@ def test_fault_of_ours_does_not_blind_a_camera(clip: Path, tmp_path: Path, rtmp:
             ray.kill(actor)
 
 
-def measured(metric: str) -> dict[str, float]:
-    """What Ray exports of a metric, by camera."""
+def exported() -> str:
+    """What Prometheus reads of Ray."""
     port = ray.nodes()[0]["MetricsExportPort"]  # type: ignore[no-untyped-call]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    found = re.findall(rf'^ray_{metric}\{{.*camera="([^"]+)".*\}} (\S+)$', text, re.MULTILINE)
+        text: str = answer.read().decode()
+    return text
+
+
+def measured(metric: str) -> dict[str, float]:
+    """A metric, by camera."""
+    found = re.findall(rf'^ray_{metric}\{{.*camera="([^"]+)".*\}} (\S+)$', exported(), re.MULTILINE)
     return {camera: float(value) for camera, value in found}
 
 
@@ -181,19 +194,57 @@ def told(folder: Path, kind: str) -> list[bool]:
     return [event.ended_at_ns is not None for event in events(folder) if event.kind == kind]
 
 
-def test_camera_that_goes_away_and_coverage_are_told(clip: Path, tmp_path: Path, rtmp: RtmpServer) -> None:
+def test_camera_that_goes_away_and_coverage_are_told(
+    clip: Path, tmp_path: Path, rtmp: RtmpServer, elasticsearch: Elasticsearch
+) -> None:
+    """In the log, by Ray's metrics, and to every server that the configuration names."""
     camera = SimulatedCamera("walk", clip, rtmp.url("goes-away"))
-    with deployed(config(tmp_path, walk=rtmp.url("goes-away"))) as supervisor:
+    with Hook() as hook, Loki() as loki, prepared(elasticsearch):
+        wanted = config(tmp_path, walk=rtmp.url("goes-away")).model_copy(update={
+            "notify": Notify(webhook=ServerUrl(hook.url), quiet=0), "loki": LokiSettings(url=ServerUrl(loki.url)),
+            "elasticsearch": ElasticsearchSettings(url=ServerUrl(elasticsearch.url)),
+        })  # fmt: skip
+        follow_a_camera_that_goes_away(camera, wanted, tmp_path)
+        states = [(body["kind"], body["state"]) for _, body in hook.got]
+        assert states[:3] == [("camera_offline", state) for state in ("begun", "ended", "begun")]
+        components = {dict(labels)["component"] for labels in loki.streams}
+        assert {"events", "reader", "storage", "sink"} <= components
+        assert loki.problems == []
+        ask(f"{elasticsearch.url}/{EVENTS}/_refresh", "POST")
+        found = ask(f"{elasticsearch.url}/{EVENTS}/_search", "POST", {"query": {"term": {"camera": "walk"}}, "size": 50})
+        told_of = {hit["_source"]["id"] for hit in found["hits"]["hits"]}
+        assert {event.id for event in events(tmp_path) if event.kind == "camera_offline"} <= told_of
+    lines, bad = component_log.check(tmp_path / "log")
+    assert (lines > 0, bad) == (True, [])
+    assert (tmp_path / "log" / "reader-walk.jsonl").is_file()
+
+
+@contextmanager
+def prepared(server: Elasticsearch) -> Iterator[None]:
+    """With templates, and with pipelines that are empty: this Elasticsearch has no processors."""
+    with connect(ElasticsearchSettings(url=ServerUrl(server.url))) as client:
+        for name in PIPELINES:
+            client.ingest.put_pipeline(id=name, processors=[])
+        install_templates(client, 86400.0)
+    yield
+
+
+def follow_a_camera_that_goes_away(camera: SimulatedCamera, wanted: Config, tmp_path: Path) -> None:
+    with deployed(wanted) as supervisor:
         until(lambda: told(tmp_path, "camera_offline") == [False], 20)  # it was never there
         camera.start()
         try:
             until(lambda: told(tmp_path, "camera_offline") == [True], 30)
             until(lambda: cluster.status(supervisor)["storage"]["recorders"]["walk"]["coverage_24h"] is not None, 30)
             until(lambda: "walk" in measured("raycctv_recording_coverage_ratio"), 60)
+            until(lambda: measured("raycctv_frames_total").get("walk", 0) > 0, 60)
+            found = set(re.findall(r"^(ray_\w+)\{", exported(), re.MULTILINE))
+            assert {"ray_node_cpu_utilization", "ray_node_mem_used", "ray_raycctv_outbox_depth"} <= found
         finally:
             camera.stop()
         assert 0.9 < measured("raycctv_recording_coverage_ratio")["walk"] <= 1
         until(lambda: told(tmp_path, "camera_offline") == [True, False], 30)
+        until(lambda: all(not part.get("owed", 0) for part in cluster.status(supervisor)["sink"]["servers"].values()), 30)
     assert told(tmp_path, "camera_offline") == [True, True]  # its reader was stopped, which is no reason to stay open
     assert told(tmp_path, "recording_gap") == []
 
@@ -287,7 +338,7 @@ def test_missing_weights_are_said_and_once_there_the_rest_starts(tmp_path: Path,
 def test_folder_that_cannot_be_written_is_said(tmp_path: Path, rtmp: RtmpServer) -> None:
     wanted = config(tmp_path, gate=rtmp.url("gate")).model_copy(update={"recording": Recording(root=Path("/proc/footage"))})
     try:
-        with pytest.raises(RecordingError, match=r"recording\.root: /proc/footage cannot be written"):
+        with pytest.raises(RecordingError, match=r"recording\.root: /proc/footage(/gate/incoming)? cannot be written"):
             cluster.deploy(wanted)
     finally:
         cluster.undeploy(cluster.running())

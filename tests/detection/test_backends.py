@@ -46,7 +46,7 @@ def picture(name: str, size_px: int = 300) -> npt.NDArray[np.uint8]:
 def test_backend_names_what_is_on_a_picture(backend: Backend, name: str, label: str) -> None:
     (found,) = backend.infer(picture(name)[None])
     assert LABELS[int(found.class_id[0])] == label
-    assert found.score[0] > 0.6
+    assert found.score[0] > 0.5
 
 
 def test_backend_answers_each_picture_of_a_batch_as_alone(backend: Backend) -> None:

@@ -11,6 +11,8 @@ from support import NS, T0_NS, event, segment
 from raycctv.errors import CatalogError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog, Reconciled
 from raycctv.recording.layout import filed_path
+from raycctv.recording.schema import VERSION
+from raycctv.search import parse
 from raycctv.types import CameraName, Copy, Span, Value
 
 GATE = CameraName("gate")
@@ -144,12 +146,14 @@ def test_catalog_of_another_version_is_refused_and_left_alone(tmp_path: Path) ->
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(CatalogError, match="is of version 99, this raycctv knows 4"):
+    with pytest.raises(CatalogError, match=f"is of version 99, this raycctv knows {VERSION}"):
         Catalog(path)
     assert path.exists()
 
 
 BACK_TO = {
+    4: "DROP TRIGGER words_of_new_event; DROP TRIGGER words_of_changed_event; DROP TRIGGER words_go_with_event;"
+    "DROP TABLE event_words; PRAGMA user_version = 4;",
     3: "".join(
         f"DROP TRIGGER {name}; "
         for name in ("segment_comes", "segment_changes", "segment_goes", "event_comes", "event_changes")
@@ -162,7 +166,7 @@ BACK_TO = {
 """What takes a catalog back to that version from the one after it."""
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path, version: int) -> None:
     path = tmp_path / CATALOG_NAME
     span = Span(GATE, T0_NS, T0_NS + NS)
@@ -171,16 +175,17 @@ def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tm
         catalog.put_event(event())
         catalog.protect(span)
     with sqlite3.connect(path) as connection:
-        for older in range(3, version - 1, -1):
+        for older in range(VERSION - 1, version - 1, -1):
             connection.executescript(BACK_TO[older])
     connection.close()
-    with pytest.raises(CatalogError, match=f"is of version {version}, this raycctv knows 4; `raycctv up` brings it up to date"):
+    with pytest.raises(CatalogError, match=f"is of version {version}, this raycctv knows {VERSION}; `raycctv up` brings it up"):
         Catalog(path, read_only=True)
     with Catalog(path) as catalog:
         assert (catalog.segments(), catalog.events()) == ([segment()], [event()])
         assert catalog.protected() == ([span] if version > 1 else [])
         assert catalog.sizes() == {GATE: segment().size_bytes}
         assert list(catalog.oldest(GATE, Value.EVENT)) == [segment()]
+        assert catalog.events(search=parse("person zone:door")) == [event()]
         assert catalog.due_copies(0, 0) == [segment()]
         catalog.add_copy(Copy(segment().path, 1000, "ab", T0_NS))
         assert catalog.due_copies(0, 0) == []

@@ -1,0 +1,76 @@
+"""``raycctv elasticsearch setup`` and ``raycctv events --search``, as typed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers.elasticsearch_servers import Elasticsearch
+from support import event
+from typer.testing import CliRunner
+
+from raycctv.cli.main import app
+from raycctv.clock import ManualClock
+from raycctv.config import Elasticsearch as Settings
+from raycctv.config import ServerUrl
+from raycctv.recording.catalog import CATALOG_NAME, Catalog
+from raycctv.sinks.documents import document, fingerprint
+from raycctv.sinks.elasticsearch import Sender, connect
+from raycctv.sinks.elasticsearch_setup import EVENTS, PIPELINES, install_templates
+from raycctv.sinks.event_log import to_json
+from raycctv.sinks.outbox import Letter
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With two events in its catalog, and a configuration."""
+    with Catalog(tmp_path / CATALOG_NAME) as catalog:
+        for one in EXAMPLES:
+            catalog.put_event(one)
+    (tmp_path / "cameras.yaml").write_text("cameras: {gate: {source: rtsp://camera/1}}\nrecording: {root: .}\n")
+    return tmp_path
+
+
+EXAMPLES = [event("cli-1", end_s=5), event("cli-2", kind="car", start_s=10)]
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return done.exit_code, done.output
+
+
+def search(folder: Path, query: str) -> list[dict[str, Any]]:
+    status, output = run("events", "--config", folder / "cameras.yaml", "--search", query, "--json")
+    assert status == 0, output
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_search_asks_the_catalog_where_there_is_no_elasticsearch(folder: Path) -> None:
+    assert [row["id"] for row in search(folder, "id:cli-* AND zone:door")] == ["cli-2", "cli-1"]
+    assert search(folder, "id:cli-* AND person") == [to_json(EXAMPLES[0], [])]
+
+
+def test_search_asks_elasticsearch_where_there_is_one_with_the_same_answer(folder: Path, elasticsearch: Elasticsearch) -> None:
+    expected = search(folder, "id:cli-* AND NOT zone:yard")
+    settings = Settings(url=ServerUrl(elasticsearch.url))
+    with connect(settings) as client:
+        for name in PIPELINES:
+            client.ingest.put_pipeline(id=name, processors=[])
+        install_templates(client, 86400.0)
+        letters = [Letter(0, fingerprint(one), json.dumps(document(one, to_json(one, [])))) for one in EXAMPLES]
+        Sender(settings, ManualClock())(letters)
+        client.indices.refresh(index=EVENTS)
+    (folder / CATALOG_NAME).unlink()
+    with (folder / "cameras.yaml").open("a") as file:
+        file.write(f"elasticsearch: {{url: '{elasticsearch.url}'}}\n")
+    assert search(folder, "id:cli-* AND NOT zone:yard") == expected
+
+
+def test_query_that_is_none_is_used_wrong(folder: Path) -> None:
+    status, output = run("events", "--config", folder / "cameras.yaml", "--search", "person AND")
+    assert (status, "a word or field:value is missing" in " ".join(output.split())) == (2, True)
+
+
+def test_setup_without_an_elasticsearch_says_what_to_write(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["elasticsearch", "setup", "--config", str(folder / "cameras.yaml")])
+    assert "write elasticsearch: {url:" in str(done.exception)

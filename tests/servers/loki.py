@@ -1,0 +1,98 @@
+"""Loki's push API for tests: as strict as its documentation, and with faults.
+
+Source: grafana.com/docs/loki, "Ingest logs", POST /loki/api/v1/push. A real Loki cannot be had here.
+"""
+
+import json
+import re
+import threading
+import time
+from collections import defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_NANOSECONDS = re.compile(r"[1-9]\d{18}")
+
+
+class Loki:
+    """Listens on loopback while used as a context manager.
+
+    Attributes:
+        fault: ``""``, a status (``"429"``, ``"500"``) or ``"slow"``; holds until it is changed.
+        streams: labels, sorted: [(nanoseconds, line)] as they came.
+        problems: what a request was refused for.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.fault = ""
+        self.requests = 0
+        self.problems: list[str] = []
+        self.streams: dict[tuple[tuple[str, str], ...], list[tuple[int, str]]] = defaultdict(list)
+        loki = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status, text = loki.answer(self.path, self.headers["Content-Type"], body)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def lines(self) -> list[str]:
+        """All that was taken, of every stream."""
+        return [line for values in self.streams.values() for _, line in values]
+
+    def answer(self, path: str, content_type: str, body: bytes) -> tuple[int, str]:
+        self.requests += 1
+        if self.fault.isdigit():
+            return int(self.fault), "a fault"
+        if self.fault == "slow":
+            time.sleep(0.5)
+        problem = _problem(path, content_type, body)
+        if problem:
+            self.problems.append(problem)
+            return 400, problem
+        for stream in json.loads(body)["streams"]:
+            values = [(int(at), line) for at, line in stream["values"]]
+            self.streams[tuple(sorted(stream["stream"].items()))] += values
+        return 204, ""
+
+
+def _problem(path: str, content_type: str, body: bytes) -> str:
+    if path != "/loki/api/v1/push" or content_type != "application/json":
+        return f"{path} with {content_type}"
+    document = json.loads(body)
+    if set(document) != {"streams"} or not document["streams"]:
+        return "no streams"
+    return next((problem for stream in document["streams"] if (problem := _problem_of(stream))), "")
+
+
+def _problem_of(stream: dict[str, Any]) -> str:
+    labels, values = stream["stream"], stream["values"]
+    if not labels or not all(_LABEL.fullmatch(name) and isinstance(value, str) and value for name, value in labels.items()):
+        return f"bad labels: {labels}"
+    for value in values:
+        if len(value) != 2 or not all(isinstance(part, str) for part in value) or not _NANOSECONDS.fullmatch(value[0]):
+            return f"bad value: {value}"
+    if values != sorted(values, key=lambda value: int(value[0])):
+        return "entries out of order"
+    return ""
