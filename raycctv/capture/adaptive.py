@@ -391,7 +391,7 @@ class _Arrivals:
         self._at_ns: dict[float, int] = {}
 
     def note(self, packet: Packet) -> None:
-        time_s = None if packet.pts is None else float(packet.pts * packet.time_base)
+        time_s = None if packet.pts is None else packet.seconds(packet.pts)
         self.last_ns = self._timeline.captured_at_ns(time_s)
         if time_s is not None:
             self._at_ns[time_s] = self.last_ns
@@ -439,4 +439,4 @@ def _leaned(pressed: Pressed) -> Pressed:
 def _time_s(packet: Packet) -> float:
     """Decoding time, which grows from packet to packet."""
     ticks = packet.dts if packet.dts is not None else packet.pts
-    return 0.0 if ticks is None else float(ticks * packet.time_base)
+    return 0.0 if ticks is None else packet.seconds(ticks)
