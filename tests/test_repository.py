@@ -10,7 +10,8 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = sorted((REPOSITORY / "scripts").glob("*.sh"))
-LARGEST_BYTES = 300_000
+LARGEST_BYTES = 400_000
+"""The pinned packages with their hashes have 320 kB."""
 REGISTRIES = re.compile(r"\b(?:pypi|npmjs|pythonhosted|crates)\.(?:org|com|io)\b")
 
 
