@@ -24,8 +24,8 @@ SMALL = {
 }
 
 
-SLOW = {"load_ramp.py"}
-"""It only asks for a load test, which has tests of its own."""
+SLOW = {"decode_cost.py", "detector_actor.py", "load_ramp.py", "ray_transfer.py", "recorders.py"}
+"""Those that wait for streams or start a Ray: what they measure has tests of its own."""
 
 ALL = [
     pytest.param(path.name, marks=[pytest.mark.slow] if path.name in SLOW else []) for path in sorted(BENCHMARKS.glob("*.py"))

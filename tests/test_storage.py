@@ -214,6 +214,7 @@ def record_event(root: Path) -> None:
         catalog.put_event(seen)
 
 
+@pytest.mark.slow
 @pytest.mark.logs_errors
 def test_event_footage_is_copied_once_the_store_is_there(camera: SimulatedCamera, open_storage: Open, tmp_path: Path) -> None:
     root, second = tmp_path / "footage", tmp_path / "second"
@@ -245,6 +246,7 @@ def hanging_store() -> Iterator[str]:
     HangingStore.released.set()
 
 
+@pytest.mark.slow
 def test_store_that_hangs_delays_neither_filing_nor_rotation_nor_the_end(
     camera: SimulatedCamera,
     clip: Path,
