@@ -45,7 +45,8 @@ def kill_actor(name: str) -> Callable[[Pipeline], None]:
 
 
 def kill_supervisor(pipeline: Pipeline) -> None:
-    (pid,) = [p.pid for p in psutil.process_iter(["cmdline"]) if " ".join(p.info["cmdline"] or [])[:15] == "ray::Supervisor"]
+    """That of this test's own Ray: others may run beside it."""
+    (pid,) = [p.pid for p in psutil.Process().children(recursive=True) if " ".join(p.cmdline())[:15] == "ray::Supervisor"]
     os.kill(pid, signal.SIGKILL)
     until(lambda: not psutil.pid_exists(pid) and bool(pipeline.status()), 60)
 
