@@ -19,7 +19,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from actors import names
 from actors.options import options
-from actors.supervisor import Supervisor
+from actors.supervisor import Supervisor, handle, running_names
 from raycctv import errors
 from raycctv.config import Config, digest
 from raycctv.errors import ClusterError, ConfigError, RaycctvError
@@ -218,9 +218,7 @@ def status(supervisor: Any) -> dict[str, Any]:
 
 def readers() -> list[Any]:
     """The readers that run, to be sampled."""
-    running = ray.util.list_named_actors(all_namespaces=True)
-    found = [entry["name"] for entry in running if entry["namespace"] == names.NAMESPACE]
-    return [ray.get_actor(name, namespace=names.NAMESPACE) for name in found if names.kind_of(name) == "reader"]
+    return [handle(name) for name in running_names() if names.kind_of(name) == "reader"]
 
 
 def sample(readers: Iterable[Any]) -> dict[CameraName, dict[str, Any]]:

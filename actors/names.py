@@ -1,7 +1,5 @@
 """What the actors are called, in the code and in the Ray dashboard."""
 
-from raycctv.types import CameraName
-
 NAMESPACE = "raycctv"
 SUPERVISOR = "supervisor"
 STORAGE = "storage"
@@ -19,11 +17,6 @@ def reader(which: str) -> str:
 def detector(index: int) -> str:
     """The name of the detector with that number."""
     return f"{_DETECTOR}{index}"
-
-
-def camera_of(name: str) -> CameraName | None:
-    """The camera whose reader has that name, or None where it is no reader's."""
-    return CameraName(name.removeprefix(_READER)) if name.startswith(_READER) else None
 
 
 def kind_of(name: str) -> str:

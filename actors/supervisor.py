@@ -99,7 +99,7 @@ class Supervisor:
 
     def stop(self, keep_recording: bool = False) -> None:
         """End all actors: readers first, so that nothing new comes, then detectors, storage and the sink."""
-        running = set(_running())
+        running = set(running_names())
         wanted = [name for name in reversed(self._wanted()) if name in running]
         for _, alike in itertools.groupby(wanted, key=names.kind_of):
             self._stop_all(list(alike), keep_recording)
@@ -171,11 +171,11 @@ class Supervisor:
         Raises:
             ValueError: an earlier life of this supervisor started it, and it has died.
         """
-        return self._started.get(name) or _handle(name)
+        return self._started.get(name) or handle(name)
 
     def _stop_all(self, actors: list[str], keep_recording: bool) -> None:
         """End actors of one kind, all at once."""
-        handles = {name: _handle(name) for name in actors}
+        handles = {name: handle(name) for name in actors}
         records = names.STORAGE in actors
         timeout_s = _STOP_S + _STOP_EACH_S * len(self._config.cameras) if records else _ANSWER_S
         arguments = [keep_recording] if records else []
@@ -194,24 +194,30 @@ def _without_servers(config: Config) -> Config:
     return config.model_copy(update={"elasticsearch": None, "notify": Notify()})
 
 
-def _running() -> list[str]:
+def running_names() -> list[str]:
+    """Of all our actors but the supervisor."""
     every = [
         entry["name"] for entry in ray.util.list_named_actors(all_namespaces=True) if entry["namespace"] == names.NAMESPACE
     ]
     return [name for name in every if name != names.SUPERVISOR]
 
 
-def _handle(name: str) -> Any:
+def handle(name: str) -> Any:
+    """The actor of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
     return ray.get_actor(name, namespace=names.NAMESPACE)
 
 
 def _said(method: str, kind: str | None = None) -> dict[str, Any]:
     """What each running actor, or each of a kind, answers to ``method``; None of one that does not say."""
     asked: dict[str, Any] = {}
-    for name in _running():
+    for name in running_names():
         if kind in (None, names.kind_of(name)):
             with suppress(ValueError):  # gone meanwhile
-                asked[name] = getattr(_handle(name), method).remote()
+                asked[name] = getattr(handle(name), method).remote()
     if asked:
         ray.wait(list(asked.values()), num_returns=len(asked), timeout=_ANSWER_S)
     return {name: _answered(name, reference) for name, reference in asked.items()}

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, SerializationInfo
 from pydantic_core import CoreSchema, core_schema
@@ -168,6 +168,20 @@ class Url:
         )
 
 
+def _split(text: str) -> SplitResult:
+    """The parts of a URL.
+
+    Raises:
+        ValueError: no URL, or a port that is none.
+    """
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"{redact(text)!r} is no URL: {error}") from None
+    return parts
+
+
 class ServerUrl(Url):
     """A server that is spoken to by HTTP."""
 
@@ -184,11 +198,7 @@ class ServerUrl(Url):
         if isinstance(value, cls):
             return value
         text = str(value)
-        try:
-            parts = urlsplit(text)
-            _ = parts.port
-        except ValueError as error:
-            raise ValueError(f"{redact(text)!r} is no URL: {error}") from None
+        parts = _split(text)
         if parts.scheme.lower() not in cls.SCHEMES or not parts.hostname:
             raise ValueError(f"{redact(text)!r} names no server; write one like {cls.EXAMPLE}")
         return cls(text)
@@ -219,11 +229,7 @@ class StreamUrl(Url):
         if isinstance(value, cls):
             return value
         text = str(value)
-        try:
-            parts = urlsplit(text)
-            _ = parts.port
-        except ValueError as error:
-            raise ValueError(f"{redact(text)!r} is no URL: {error}") from None
+        parts = _split(text)
         if parts.scheme.lower() not in STREAM_SCHEMES:
             raise ValueError(f"{redact(text)!r} is no stream; write one like rtsp://host/path or rtmp://host/app/name")
         if parts.scheme.lower() != "file" and not parts.hostname:

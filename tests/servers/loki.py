@@ -5,17 +5,17 @@ Source: grafana.com/docs/loki, "Ingest logs", POST /loki/api/v1/push. A real Lok
 
 import json
 import re
-import threading
 import time
 from collections import defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from servers.served import Quiet, Served
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _NANOSECONDS = re.compile(r"[1-9]\d{18}")
 
 
-class Loki:
+class Loki(Served):
     """Listens on loopback while used as a context manager.
 
     Attributes:
@@ -31,8 +31,8 @@ class Loki:
         self.streams: dict[tuple[tuple[str, str], ...], list[tuple[int, str]]] = defaultdict(list)
         loki = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
+        class Handler(Quiet):
+            def do_POST(self) -> None:  # noqa: N802 - http.server's name
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 status, text = loki.answer(self.path, self.headers["Content-Type"], body)
                 self.send_response(status)
@@ -40,22 +40,8 @@ class Loki:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.serve(Handler, port)
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def lines(self) -> list[str]:
         """All that was taken, of every stream."""

@@ -1,12 +1,12 @@
 """A web server that takes notices, with faults."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from servers.served import Quiet, Served
 
 
-class Hook:
+class Hook(Served):
     """Listens on loopback while used as a context manager.
 
     Attributes:
@@ -20,8 +20,8 @@ class Hook:
         self.authorization: str | None = None
         hook = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
+        class Handler(Quiet):
+            def do_POST(self) -> None:  # noqa: N802 - http.server's name
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 status = hook.answers.pop(0) if hook.answers else 200
                 hook.authorization = self.headers["Authorization"]
@@ -31,19 +31,5 @@ class Hook:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.port = self._server.server_port
+        self.serve(Handler, port)
         self.url = f"http://127.0.0.1:{self.port}/hook"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
