@@ -16,7 +16,7 @@ demo: $(STAMP) ## four simulated cameras of real footage through the whole pipel
 	$(RAYCCTV) demo
 
 test: $(TEST_STAMP) ## every test but those below
-	$(PYTHON) -m pytest -m "not slow and not faults"
+	$(PYTHON) -m pytest -m "not slow and not faults" --numprocesses 2 --dist loadfile
 
 test-slow: $(TEST_STAMP) ## the tests that take minutes
 	$(PYTHON) -m pytest -m slow

@@ -134,7 +134,7 @@ def test_killed_actors_come_back_and_no_recorded_second_is_lost(
         for victim in (names.detector(0), names.SINK, names.STORAGE, names.reader(CameraName("plaza"))):
             pid = pids(supervisor)[victim]
             os.kill(pid, signal.SIGKILL)
-            until(revived(supervisor, victim, pid), 30)
+            until(revived(supervisor, victim, pid), 60)
         status = cluster.status(supervisor)
         assert status["storage"]["recorders"]["plaza"]["pid"] == recorder  # it has not noticed anything
         assert status["storage"]["recorders"]["plaza"]["starts"] == 0
