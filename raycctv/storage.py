@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _DAY_NS = 86400 * NS_PER_S
 _COVERAGE_S = 75.0
-"""Longest time between two measurements. One also follows each segment: what is written then has just begun, and is soon read."""
+"""Longest time between two measurements. One also follows each segment, since what is written then is short and soon read."""
 
 _LOOK_S = 1.0
 """Time between two looks at files and disk. Processes are looked at more often: a recorder that starts a quarter of a second

@@ -18,7 +18,8 @@ _SEQUENCE_SET = {"h264": (0x1F, 0, 7), "hevc": (0x3F, 1, 33)}
 H.264, 7.3.1, and H.265, 7.3.1.2."""
 
 _AS_WRITTEN = {"fpsprobesize": "0"}
-"""For ffmpeg: pictures need not be decoded to guess the frame rate, which is three fifths of the work. Source: ffmpeg 8, libavformat/demux.c, avformat_find_stream_info."""
+"""For ffmpeg: pictures need not be decoded to guess the frame rate, which is three fifths of the work. Source: ffmpeg 8,
+libavformat/demux.c, avformat_find_stream_info."""
 
 _NAL_LENGTH_BYTES = 4
 """As ffmpeg writes it into MP4, whatever came."""
