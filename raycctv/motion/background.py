@@ -52,6 +52,9 @@ _BLINKING = 0.04
 """A pixel that goes between changed and not in this share of the last frames or so belongs to leaves, water or rain; it and
 its neighbours are learnt although they move. A car that passes each second makes 0.04 at 50 frames a second."""
 
+SEED = 0
+"""Of the random numbers: what is seen can be had again. Another one gives another background that is as good."""
+
 _DRAWS = 10007
 """Random numbers that are drawn once and used over and over: drawing one at a time costs more than using it."""
 
@@ -69,7 +72,7 @@ class Background:
 
     def __init__(self, small: Plane, at_ns: int) -> None:
         height, width = self.shape = small.shape
-        random = np.random.default_rng(0)
+        random = np.random.default_rng(SEED)
         self._dice = random.integers(0, 256, (2 * height, 2 * width), dtype=np.uint8)
         self._draws = cycle(random.integers(0, 2**31, _DRAWS).tolist())
         self._pairs = [np.empty((2 * height, width), np.uint8) for _ in range(_SAMPLES // 2)]
