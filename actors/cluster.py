@@ -59,19 +59,32 @@ _QUIET = {
     "RAY_memory_monitor_refresh_ms": "1000",
     "RAY_kill_idle_workers_interval_ms": "5000",
     "RAY_raylet_check_gc_period_milliseconds": "2000",
+    # what would grow for half an hour: calls that are remembered (by default 100000), and holes that glibc leaves in its heaps
+    "RAY_task_events_max_num_task_in_gcs": "2000",
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "1048576",
+    "MALLOC_TRIM_THRESHOLD_": "16777216",
 }
 """Settings of a Ray that we start. Those of one that others have started are theirs."""
 
 
 @contextmanager
 def private_cluster(cpus: int | None = None) -> Iterator[None]:
-    """A Ray of our own on this machine, without a dashboard, gone at the end."""
+    """A Ray of our own on this machine, without a dashboard, gone at the end.
+
+    Raises:
+        ClusterError: it does not start.
+    """
     os.environ.update(_QUIET)
     with redirect_stdout(sys.stderr):  # what Ray has to say is no answer of ours
-        ray.init(
-            address="local", num_cpus=cpus, include_dashboard=False, namespace=names.NAMESPACE,
-            object_store_memory=_OBJECT_STORE_BYTES, log_to_driver=False, logging_level=logging.ERROR,
-        )  # fmt: skip
+        try:
+            ray.init(
+                address="local", num_cpus=cpus, include_dashboard=False, namespace=names.NAMESPACE,
+                object_store_memory=_OBJECT_STORE_BYTES, log_to_driver=False, logging_level=logging.ERROR,
+            )  # fmt: skip
+        except Exception as error:  # Ray 2.60 raises just that when a node does not come up in its 30 s
+            ray.shutdown()
+            raise ClusterError(f"Ray did not start: {_last_line(error)}") from error
         try:
             yield
         finally:
@@ -267,12 +280,17 @@ def _cause(error: BaseException, what: str) -> RaycctvError:
         if isinstance(seen, RaycctvError) and not isinstance(seen, RayError):  # Ray's wrapper of one is both
             return seen
         seen = getattr(seen, "cause", None) or seen.__cause__
-    last = ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
+    last = _last_line(error)
     written = _WRITTEN_ERROR.fullmatch(last)
     if written is not None and written["name"] in errors.__all__:
         raised: RaycctvError = getattr(errors, written["name"])(written["message"])
         return raised
     return ClusterError(f"{what}: {last}")
+
+
+def _last_line(error: BaseException) -> str:
+    """What it says, or its class where it says nothing."""
+    return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
 
 
 def _await_gone() -> None:

@@ -3,7 +3,8 @@
 Each clip is coded anew in five ways (constant quality, constant bit rate, a GOP of 10 s, strong sensor noise, H.265) and goes
 through the pipeline twice: decoding everything, and decoding adaptively (or, with --mode lean, as on a busy machine). An event
 is found again when one of its kind shares time with it; it is late when it begins more than 0.5 s apart. Costs are CPU seconds,
-detector included.
+detector included. With --mode control everything is decoded both times, the second time with other random numbers for the
+background: what differs then is chance, and no way of decoding can do better.
 
 All clips take an hour or more. With --results FILE each result is added to that file as it comes, and what stands there is not
 done again: a run that was stopped goes on, and --part 1/4 to 4/4 may run at different times, or on different machines whose
@@ -28,12 +29,15 @@ from rich.progress import Progress
 from raycctv.clock import NS_PER_S
 from raycctv.config import Camera, Config, Decode, StreamUrl
 from raycctv.detection.backends import open_backend
+from raycctv.motion import background
 from raycctv.pipeline import analyze_file
 from raycctv.types import CameraName, Event, FrameCounts
 
 NAME = CameraName("clip")
 LATE_S = 0.5
 NOISE_LEVELS = 20
+CONTROL = "control"
+OTHER_SEED = 1
 ENCODINGS = ("quality", "bit rate", "GOP 10 s", "noise", "H.265")
 
 
@@ -83,9 +87,10 @@ def encode(clip: Path, encoding: str, folder: Path) -> Path:
     return path
 
 
-def through(path: Path, mode: str) -> Run:
+def through(path: Path, mode: str, seed: int = background.SEED) -> Run:
     """The events of a file. Source of the limit of one thread: what is compared is work, not its spreading."""
     cv2.setNumThreads(1)
+    background.SEED = seed
     camera = Camera(source=StreamUrl.parse("file:///clip"))
     config = Config(cameras={NAME: camera}, decode=Decode.model_validate({"mode": mode}))
     events: dict[str, Event] = {}
@@ -103,7 +108,7 @@ def compared(clip: Path, encoding: str, mode: str) -> Compared:
     """Both ways through one clip, one after the other."""
     with tempfile.TemporaryDirectory() as folder:
         path = encode(clip, encoding, Path(folder))
-        whole, less = through(path, "all"), through(path, mode)
+        whole, less = through(path, "all"), through(path, "all", OTHER_SEED) if mode == CONTROL else through(path, mode)
     free = list(less.events)
     late = found = 0
     for kind, start_s, end_s in whole.events:
@@ -179,7 +184,7 @@ def print_table(compared_clips: list[Compared]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("clips", nargs="+", type=Path, help="video files with real scenes")
-    parser.add_argument("--mode", choices=["adaptive", "lean"], default="adaptive")
+    parser.add_argument("--mode", choices=["adaptive", "lean", CONTROL], default="adaptive")
     parser.add_argument("--encoding", choices=ENCODINGS, action="append", help="only this one; may be given more than once")
     parser.add_argument("--part", type=Part.parse, default=Part(1, 1), metavar="K/N", help="only one of N parts of the work")
     parser.add_argument("--results", type=Path, metavar="FILE", help="keep each result here, a line each, and do none twice")

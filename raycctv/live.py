@@ -45,8 +45,8 @@ _BEHIND_S, _CAUGHT_UP_S = 1.0, 0.4
 _LATE_WAIT_S = 1.0
 """Time for which the frames of before one waking wait for verdicts, unless the machine is busy. The stream waits meanwhile."""
 
-_LAGS_KEPT = 9000
-"""Lags of the last 10 minutes at 15 frames a second."""
+_LAGS_KEPT = 900
+"""Lags of the last minute at 15 frames a second."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class ReaderStats:
         decode: how much is decoded, and why; see :meth:`raycctv.capture.adaptive.AdaptiveDecoder.status`.
         corrupt: packets and pictures that could not be decoded whole.
         late_frames: frames from before something woke the decoder; they say nothing of the lag.
-        lags_s: capture to analysed (verdicts included), of the other frames of the last minutes.
+        lags_s: capture to analysed (verdicts included), of the last such frames.
         candidates: crops that the detector answered for.
         dropped: crops that it was not asked about or did not answer for, by reason.
         events: events begun, by kind.
@@ -123,6 +123,7 @@ class LiveReader:
         self._decoder: AdaptiveDecoder | Decoder | None = None
         self._timeline: LiveTimeline | FileTimeline = FileTimeline(0)
         self._behind = False
+        self._pressure = Pressure.NONE
         self._counted = (0, 0)
 
     def stop(self) -> None:
@@ -175,13 +176,11 @@ class LiveReader:
         log.info("%s: streaming %s %dx%d", self._name, info.codec, info.width_px, info.height_px)
 
     def _pressed(self) -> Pressure:
-        """A file waits; a live camera does not."""
-        if self._camera.analysed.is_file:
-            return Pressure.NONE
-        self._behind = self._timeline.lag_s > (_CAUGHT_UP_S if self._behind else _BEHIND_S)
-        if self._behind:
-            return Pressure.BEHIND
-        return self._load.pressure()
+        """Asked by the decoder once a packet. A file waits; a live camera does not."""
+        if not self._camera.analysed.is_file:
+            self._behind = self._timeline.lag_s > (_CAUGHT_UP_S if self._behind else _BEHIND_S)
+            self._pressure = Pressure.BEHIND if self._behind else self._load.pressure()
+        return self._pressure
 
     def _lost(self, lost: Lost) -> None:
         level = logging.WARNING if self.stats.state == "streaming" or str(lost.error) != self.stats.error else logging.DEBUG
@@ -194,10 +193,10 @@ class LiveReader:
         assert self._decoder is not None
         self.stats.packets += 1
         self.stats.frames += 1
-        patience_s = _LATE_WAIT_S if self._pressed() is Pressure.NONE else 0.0
+        waited_s = 0.0
         for frame in self._decoder.decode(packet):
-            if self._decoder.late:
-                patience_s -= self._wait_for_room(patience_s)
+            if self._decoder.late and self._pressure is Pressure.NONE:
+                waited_s += self._wait_for_room(_LATE_WAIT_S - waited_s)
             self._frame(frame, late=self._decoder.late)
         self._count(self._decoder)
         if self._window.oldest is not None:  # the next frame that is decoded may be seconds away

@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 
 _DAY_NS = 86400 * NS_PER_S
-_COVERAGE_S = 60.0
+_COVERAGE_S = 75.0
+"""Longest time between two measurements. One also follows each segment, since what is written then is short and soon read."""
 
 _LOOK_S = 1.0
 """Time between two looks at files and disk. Processes are looked at more often: a recorder that starts a quarter of a second
@@ -46,7 +47,7 @@ class Storage:
 
     Attributes:
         coverage: share of the last 24 hours in which a camera was sending and was recorded, by camera; None before its
-            first footage. Measured about once a minute.
+            first footage. Measured when a segment is filed, and at least every 75 s.
 
     Raises:
         RecordingError: the recording folder cannot be written.
@@ -179,6 +180,7 @@ class Storage:
             self._catalog.add_segment(segment)
             self._filed += 1
             self._filed_bytes += segment.size_bytes
+            self._coverage_due_s[segment.camera] = self._clock.monotonic_s()
 
     def _rotate(self, now_s: float) -> None:
         """Sweep when it is due, and at once when the disk is too full; not again and again when that frees nothing."""

@@ -5,10 +5,10 @@ are decoded, and the packets since the one before are kept, as coded bytes. Whoe
 stand (:class:`raycctv.types.Stance`), and of a keyframe whether it tells another story than the last (:class:`Attention`). The
 ways of decoding (:class:`Mode`):
 
-- *watching*: keyframes alone, and every other one where the gate has proved itself. A keyframe that differs, or inter-frame
+- *watching*: keyframes alone, and every third one where the gate has proved itself. A keyframe that differs, or inter-frame
   packets that grow (:mod:`.packet_gate`), wake it.
 - *everything*: after waking, while something happens. The kept packets are decoded first, so that what happened before the
-  waking is seen too; such frames are *late*.
+  waking is seen too; such frames are *late*. Packets that grow say when that began, and only what is near that is decoded.
 - *skimming*: the first frames of each GOP. Three of them are enough to hold a known object that stands still. While the
   machine is busy they must do for one that walks, too, and half a second for what is not known yet; while it is full the
   keyframe alone, and a quarter of a second.
@@ -40,13 +40,20 @@ CODECS = frozenset({"h264", "hevc"})
 """Codecs whose keyframes stand alone."""
 
 KEPT_BYTES_MAX = 12_000_000
-"""Coded bytes of one GOP that are kept: 24 s at 4 Mbit/s. Two GOPs are kept of each camera."""
+"""Coded bytes of one GOP that are kept: 24 s at 4 Mbit/s. Two GOPs are kept of each camera, and up to four short ones."""
 
 GOP_MAX_S = 15.0
 """Longest GOP that is watched: what happens between two keyframes is seen at the second at the latest."""
 
-LEFT_OUT_MAX_S = 2.5
-"""Longest GOP whose keyframe may be left out: so something that only keyframes show is found within five seconds."""
+LEFT_OUT_MAX_S = 5.0
+"""Longest time between two keyframes that are looked at, but for the last GOP: so something that only keyframes show is found
+within seven and a half seconds."""
+
+_LEFT_OUT = 2
+"""Keyframes left out one after the other."""
+
+_BEFORE_ALARM = 10
+"""Packets before those that raised an alarm whose GOP is decoded too: what begins slowly shows in no single packet."""
 
 SKIM_GOP_MAX_S = 2.5
 """Longest GOP of which the first frames are enough: an object must be seen again before it counts as lost (3 s)."""
@@ -176,6 +183,7 @@ class AdaptiveDecoder:
         self._decoder = Decoder(camera, info, self._arrivals)
         self._attention = attention
         self._pressed = pressed
+        self._pressure = Pressure.NONE
         self._gate = PacketGate()
         self._audits = _Audits(audit_s)
         self._gop = _Gop()
@@ -219,6 +227,7 @@ class AdaptiveDecoder:
         While :attr:`late` is set they are from before: they were skipped when they came.
         """
         self._arrivals.note(packet)
+        self._pressure = self._pressed()
         yield from self._keep(packet)
         self._give_way(packet)
         if self.mode is Mode.EVERYTHING:
@@ -234,14 +243,15 @@ class AdaptiveDecoder:
             if self._skimmed():
                 yield from self._advance()
         elif self._gate.alarmed(packet.size_bytes, self._gop.place):
+            begun = self._begun()
             self._wake("packets")
-            yield from self._advance() if self._gop.looked else self._replay()
+            yield from self._advance() if self._gop.looked else self._replay(begun)
         if self.mode is not Mode.CATCHING_UP:
             self._settle(packet)
 
     def _give_way(self, packet: Packet) -> None:
         """Decode keyframes alone while what comes is old already; until then nothing can be seen in time."""
-        if self._pressed() is Pressure.BEHIND:
+        if self._pressure is Pressure.BEHIND:
             self._broken |= self.mode is not Mode.CATCHING_UP
             self.mode, self._woken = Mode.CATCHING_UP, None
         elif self.mode is Mode.CATCHING_UP and packet.is_keyframe:
@@ -277,20 +287,21 @@ class AdaptiveDecoder:
         self._given_s, self._before, self.mode = -math.inf, [], Mode.EVERYTHING
 
     def _leaves_out(self) -> bool:
-        """Whether this keyframe need not be looked at: every other one is enough where the gate has proved itself."""
+        """Whether this keyframe need not be looked at: every third one is enough where the gate has proved itself."""
         short = sum(gop.duration_s for gop in self._before) < LEFT_OUT_MAX_S
-        return self.mode is Mode.WATCHING and self._audits.clean and short and len(self._before) == 1
+        few = 1 <= len(self._before) <= _LEFT_OUT
+        return self.mode is Mode.WATCHING and self._audits.clean and short and few
 
     def _keyframe(self, packet: Packet) -> Iterator[Frame]:
         frame = self._look(packet)
         if frame is None:
             return
-        if self._attention.differs(frame) and not (self.mode is Mode.SKIMMING and self._pressed()):
+        if self._attention.differs(frame) and not (self.mode is Mode.SKIMMING and self._pressure):
             self._wake("keyframe")
-            yield from self._replay()
+            yield from self._replay(self._before)
         elif self.mode is Mode.WATCHING and self._audits.due(frame.captured_at_ns):
             self.stats.audits += 1
-            yield from self._replay()
+            yield from self._replay(self._before[-1:])
             self._audits.done(frame.captured_at_ns, missed=self._stirred)
             if self._stirred:
                 self.stats.audit_misses += 1
@@ -300,7 +311,7 @@ class AdaptiveDecoder:
 
     def _skimmed(self) -> bool:
         """Whether the newest packet is among the first of its GOP that are decoded."""
-        full = self._pressed() >= Pressure.FULL
+        full = self._pressure >= Pressure.FULL
         if self._attention.stance is Stance.UNCLEAR:
             return self._gop.duration_s < (_UNCLEAR_FULL_S if full else _UNCLEAR_S)
         return not full and len(self._gop.packets) <= _HELD_FRAMES
@@ -332,12 +343,21 @@ class AdaptiveDecoder:
         self._standing = len(self._gop.packets)
         yield from self._through(pending)
 
-    def _replay(self) -> Iterator[Frame]:
-        """Decode all since the keyframe that was looked at last."""
+    def _begun(self) -> list[_Gop]:
+        """Those before the newest GOP from the one in which that began which the gate alarms about."""
+        missing = self._gate.rising + _BEFORE_ALARM - len(self._gop.packets)
+        begun = len(self._before)
+        while missing > 0 and begun:
+            begun -= 1
+            missing -= len(self._before[begun].packets)
+        return self._before[begun:]
+
+    def _replay(self, before: Sequence[_Gop]) -> Iterator[Frame]:
+        """Decode all of these GOPs and of the newest."""
         self._gop.looked = True
         self._decoder.restart()
         self._standing, self._broken = len(self._gop.packets), False
-        yield from self._through([packet for gop in (*self._before, self._gop) for packet in gop.packets])
+        yield from self._through([packet for gop in (*before, self._gop) for packet in gop.packets])
 
     def _through(self, packets: Sequence[Packet]) -> Iterator[Frame]:
         self._stirred = False
@@ -374,7 +394,7 @@ class AdaptiveDecoder:
     def _wanted(self, stance: Stance, packet: Packet) -> Mode:
         if stance is Stance.QUIET and self.reason is None:
             return Mode.WATCHING
-        pressed = self._pressed() > Pressure.NONE
+        pressed = self._pressure > Pressure.NONE
         short = self._gop_s is not None and self._gop_s <= SKIM_GOP_MAX_S
         begun = pressed or self.mode is Mode.SKIMMING or packet.is_keyframe
         return Mode.SKIMMING if short and begun and (pressed or stance is Stance.HELD) else Mode.EVERYTHING

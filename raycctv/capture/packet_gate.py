@@ -58,6 +58,8 @@ class PacketGate:
         self._sum = 0.0
         self.alarm_at = _ALARM
         """Sum at which it raises an alarm."""
+        self.rising = 0
+        """The last packets, as many as have come since the sum was 0: what an alarm is about begins with them."""
 
     @property
     def known(self) -> bool:
@@ -83,6 +85,7 @@ class PacketGate:
             return False
         scatters = (math.log2(max(size_bytes, 1)) - usual.mean) / max(self._scatter, _SCATTER_MIN)
         self._sum = max(0.0, self._sum + min(scatters, _STEP_MAX) - _SLACK)
+        self.rising = self.rising + 1 if self._sum else 0
         return self._sum >= self.alarm_at
 
     @property
@@ -92,7 +95,7 @@ class PacketGate:
 
     def rest(self) -> None:
         """Forget what has summed up."""
-        self._sum = 0.0
+        self._sum, self.rising = 0.0, 0
 
     def was_wrong(self) -> None:
         """Its alarm was about nothing."""

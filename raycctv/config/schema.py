@@ -132,7 +132,7 @@ class Decode(Section):
         "machine is busy; lean: always as if it were busy; all: everything",
     )
     busy: Fraction = Field(0.6, description="share of this machine's CPU above which it is busy")
-    audit_s: DurationS = Field(120.0, gt=0, description="time between two looks at all of a quiet camera's frames")
+    audit_s: DurationS = Field(300.0, gt=0, description="time between two looks at all of a quiet camera's frames")
     hardware: Hardware = Field(
         "auto",
         description="auto: a device (cuda, vaapi) where one costs the CPU less than software; off: software; or a device",

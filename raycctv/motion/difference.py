@@ -44,6 +44,8 @@ _GRAIN = (5, 5)
 _CLOSE = np.ones((7, 7), np.uint8)
 _CROSS = np.ones((3, 3), np.uint8)
 _NEAR = np.ones((7, 7), np.uint8)
+_REACH = 4
+"""Pixels around a part of the picture on which its new edges hang: one for an edge, three for what is near."""
 
 
 class MotionDetector:
@@ -60,7 +62,8 @@ class MotionDetector:
         self._shrink: _Shrink | None = None
         self._scene: _Scene | None = None
         self.mask: Mask | None = None
-        """uint8 (h, w), 255 where something moved in the last frame, at the small size; None before the second frame."""
+        """uint8 (h, w), 255 where something moved in the last frame, at the small size; None before the second frame. The array
+        is used again by the next call."""
 
     def update(self, frame: Frame) -> MotionResult:
         """Take in one frame and say what moved in it. The first frame is the background."""
@@ -75,7 +78,8 @@ class MotionDetector:
         score = scene.share(changed)
         if self._is_light(score, offset):
             scene.begin(small, frame.captured_at_ns)
-            self.mask = np.zeros_like(changed)
+            self.mask = scene.mask
+            self.mask.fill(0)
             return MotionResult(score, _no_boxes(), lighting_change=True)
         still = scene.still(small)
         scene.keep_active(still, frame.captured_at_ns)
@@ -113,7 +117,8 @@ class MotionDetector:
     def _changed(self, scene: "_Scene", small: Luma) -> Mask:
         """255 where most of the neighbourhood has changed, gaps closed; nowhere in masked parts."""
         raw = scene.background.changed(small, self._settings.sensitivity)
-        changed = np.asarray(cv2.blur(raw, _GRAIN), np.uint8)
+        changed = scene.changed
+        cv2.blur(raw, _GRAIN, dst=changed)
         cv2.compare(changed, number(127), cv2.CMP_GT, dst=changed)
         cv2.bitwise_and(changed, scene.area, dst=changed)
         if cv2.countNonZero(changed):
@@ -125,28 +130,33 @@ class MotionDetector:
         self, scene: "_Scene", small: Luma, changed: Mask, active: Mask, frame: Frame
     ) -> tuple[Boxes, Mask, Mask | None]:
         """Boxes of the regions that are large enough, have new edges and move now; a mask of just these; and one of those
-        where only the light is another, None where there are none."""
-        mask = np.zeros_like(changed)
+        where only the light is another, None where there are none. Looks only at the rectangle around what has changed."""
+        mask = scene.mask
+        mask.fill(0)
         least = self._settings.min_area * changed.size
-        pixels = np.flatnonzero(changed.view(np.bool_))
-        if len(pixels) < least:
+        if cv2.countNonZero(changed) < least:
             return _no_boxes(), mask, None
-        count, found = cv2.connectedComponents(changed, connectivity=8, ltype=cv2.CV_16U)
-        labels = np.asarray(found, np.uint16)
-        owners = labels.ravel()[pixels]
-        area = np.bincount(owners, minlength=count)
+        left, top, width, height = cv2.boundingRect(changed)
+        part = np.s_[top : top + height, left : left + width]
+        count, found, stats, _ = cv2.connectedComponentsWithStats(
+            changed[part], labels=scene.labels[part], connectivity=8, ltype=cv2.CV_16U
+        )
+        area = stats[:, cv2.CC_STAT_AREA]
         large = area >= least
+        large[0] = False  # what has not changed
         if not large.any():
             return _no_boxes(), mask, None
-        new = _new_edges(small, scene.background.picture())
-        edges = np.bincount(owners[new.ravel()[pixels] > 0], minlength=count)
-        moving = np.bincount(owners[active.ravel()[pixels] > 0], minlength=count)
+        where = changed[part].view(np.bool_)
+        owners = np.asarray(found, np.uint16)[where]
+        edges = np.bincount(owners[scene.new_edges(small, part)[where] > 0], minlength=count)
+        moving = np.bincount(owners[active[part][where] > 0], minlength=count)
         object_like = edges >= _EDGE_SHARE * 4 * np.sqrt(area)
         kept = large & object_like & (moving >= _ACTIVE_SHARE * area)
-        mask.ravel()[pixels[kept[owners]]] = 255
-        boxes = [_box(pixels[owners == region], changed.shape[1]) for region in np.flatnonzero(kept)]
+        mask[part][where] = _white(kept)[owners]
+        boxes = [(left + x, top + y, left + x + w, top + y + h) for x, y, w, h, _ in stats[kept].tolist()]
         scale = (frame.width_px / changed.shape[1], frame.height_px / changed.shape[0])
-        return _scaled(boxes, scale), mask, _light(large & ~object_like, labels)
+        lit = large & ~object_like
+        return _scaled(boxes, scale), mask, scene.lit(part, where, _white(lit)[owners]) if lit.any() else None
 
 
 class _Scene:
@@ -155,6 +165,7 @@ class _Scene:
     Attributes:
         area: uint8 (h, w), 255 where changes count.
         active: uint8 (h, w), 255 where a pixel has just changed, falling to 0 in :data:`_ACTIVE_S`.
+        changed, mask, labels: (h, w), uint8 and uint16, to write in; used again for each picture.
     """
 
     def __init__(self, small: Luma, unmasked: Mask | None, at_ns: int) -> None:
@@ -164,8 +175,10 @@ class _Scene:
         self._area_px = max(1, cv2.countNonZero(self.area))
         self.background = Background(small, at_ns)
         self.active = np.zeros_like(small)
-        self._still = np.empty_like(small)
-        self._moved = np.empty_like(small)
+        self.changed, self.mask, self._light = (np.zeros_like(small) for _ in range(3))
+        self.labels = np.empty(small.shape, np.uint16)
+        self._still, self._moved = np.empty_like(small), np.empty_like(small)
+        self._edges, self._known, self._near_edges = (np.empty_like(small) for _ in range(3))
         self._previous = small.copy()
         self._at_ns = at_ns
 
@@ -197,6 +210,24 @@ class _Scene:
         cv2.subtract(self.active, number(min(255.0, 255 * elapsed_s / _ACTIVE_S)), dst=self.active)
         cv2.bitwise_not(still, dst=self._moved)
         cv2.max(self.active, self._moved, dst=self.active)
+
+    def new_edges(self, small: Luma, part: tuple[slice, slice]) -> Mask:
+        """255 where this part of ``small`` has an edge that the background has not, nor has near by. Used again by the next."""
+        rows, columns = (slice(max(0, span.start - _REACH), span.stop + _REACH) for span in part)
+        near = np.s_[rows, columns]
+        edges, known, strongest = self._edges[near], self._known[near], self._near_edges[near]
+        cv2.morphologyEx(small[near], cv2.MORPH_GRADIENT, _CROSS, dst=edges)
+        cv2.morphologyEx(self.background.picture(near), cv2.MORPH_GRADIENT, _CROSS, dst=known)
+        cv2.dilate(known, _NEAR, dst=strongest)
+        cv2.convertScaleAbs(strongest, dst=strongest, alpha=_EDGE_RATIO, beta=_EDGE_LEVELS)
+        cv2.compare(edges, strongest, cv2.CMP_GT, dst=edges)
+        return self._edges[part]
+
+    def lit(self, part: tuple[slice, slice], where: npt.NDArray[np.bool_], levels: Mask) -> Mask:
+        """A mask that has these levels ``where`` in this part. Used again by the next call."""
+        self._light.fill(0)
+        self._light[part][where] = levels
+        return self._light
 
     def keep(self, small: Luma) -> None:
         np.copyto(self._previous, small)
@@ -233,24 +264,9 @@ class _Shrink:
         return self._blurred
 
 
-def _new_edges(small: Luma, background: Luma) -> Mask:
-    """Where ``small`` has an edge that the background has not, nor has near by."""
-    edges = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, _CROSS)
-    known = cv2.dilate(cv2.morphologyEx(background, cv2.MORPH_GRADIENT, _CROSS), _NEAR)
-    return np.asarray(
-        cv2.compare(edges, cv2.convertScaleAbs(known, alpha=_EDGE_RATIO, beta=_EDGE_LEVELS), cv2.CMP_GT), np.uint8
-    )
-
-
-def _light(regions: npt.NDArray[np.bool_], labels: npt.NDArray[np.uint16]) -> Mask | None:
-    """A mask of these regions, None where there are none."""
-    return regions[labels].view(np.uint8) * np.uint8(255) if regions.any() else None
-
-
-def _box(pixels: npt.NDArray[np.intp], width: int) -> tuple[int, int, int, int]:
-    """xyxy around pixels that are given by their place in a picture so wide; they are in order."""
-    columns = pixels % width
-    return int(columns.min()), int(pixels[0]) // width, int(columns.max()) + 1, int(pixels[-1]) // width + 1
+def _white(regions: npt.NDArray[np.bool_]) -> Mask:
+    """255 for each of these regions, 0 for the others."""
+    return regions.view(np.uint8) * np.uint8(255)
 
 
 def _scaled(boxes: list[tuple[int, int, int, int]], scale: tuple[float, float]) -> Boxes:

@@ -61,19 +61,20 @@ def closed_files(incoming: Path, recorder_pid: int | None) -> list[Path]:
     being written is never among them.
     """
     found = {path: path.stat() for path in incoming.glob("*.mp4")}
-    open_now = set(open_files(recorder_pid))
-    closed = [
-        path for path, status in found.items() if recorder_pid is None or (status.st_size and path.resolve() not in open_now)
-    ]
+    open_now = set(open_files(recorder_pid, incoming))
+    closed = [path for path, status in found.items() if recorder_pid is None or (status.st_size and path not in open_now)]
     return sorted(closed, key=lambda path: (found[path].st_mtime_ns, path.name))
 
 
-def open_files(pid: int | None) -> Iterator[Path]:
-    """What the process holds open; nothing where there is none."""
+def open_files(pid: int | None, folder: Path) -> Iterator[Path]:
+    """What the process holds open in ``folder``; nothing where there is no process."""
+    within = folder.resolve()
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir() if pid is not None else ():
             with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-                yield descriptor.readlink()
+                path = descriptor.readlink()
+                if path.parent == within:
+                    yield folder / path.name
 
 
 def set_aside(incoming: Path) -> None:

@@ -88,7 +88,7 @@ class Recorder:
         """When the first frame came of the file that was being written at the last :meth:`watch`. Reads the file."""
         if self._written is not None:
             with contextlib.suppress(RecordingError, FileNotFoundError):  # no frame yet, or filed meanwhile
-                return described(self._root, self.camera, self._incoming / self._written[0].name).started_at_ns
+                return described(self._root, self.camera, self._written[0]).started_at_ns
         return None
 
     def check(self) -> bool:
@@ -98,11 +98,12 @@ class Recorder:
             RecordingError: it cannot be started, or its folder cannot be written.
         """
         self._end_if_camera_changed()
-        if self._kept.process is None:
-            self._written = self._grew_s = self._frozen_since_s = None
-            make_writable(self._incoming)
-            set_aside(self._incoming)
-            self._keyframes.forget()
+        if self._kept.process is not None:
+            return True
+        self._written = self._grew_s = self._frozen_since_s = None
+        make_writable(self._incoming)
+        set_aside(self._incoming)
+        self._keyframes.forget()
         ran = self._kept.check()
         if not ran and _AUDIO_REFUSED in self.last_error and self._kept.argv == tuple(self._copying):
             self._transcode_audio()
@@ -175,9 +176,8 @@ class Recorder:
 
     def _notice_growth(self) -> None:
         """Notice whether the file that is being written has grown."""
-        incoming = self._incoming.resolve()
         with contextlib.suppress(FileNotFoundError):  # somebody has deleted it under the recorder
-            written = next(((path, path.stat()) for path in open_files(self.pid) if path.parent == incoming), None)
+            written = next(((path, path.stat()) for path in open_files(self.pid, self._incoming)), None)
             before, self._written = self._written, None if written is None else (written[0], written[1].st_size)
             if written is not None and self._written != before:
                 self._grew_s = self._clock.monotonic_s()

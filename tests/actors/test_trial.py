@@ -13,6 +13,22 @@ from raycctv.errors import ClusterError, WeightsMissing
 from raycctv.types import CameraName
 
 
+@pytest.fixture
+def long_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where Ray cannot start: its sockets would have names that are too long for the kernel."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("long_folder")
+def test_ray_that_does_not_start_is_a_cluster_error() -> None:
+    with pytest.raises(ClusterError, match=r"^Ray did not start: .*AF_UNIX path"), cluster.private_cluster(cpus=0):
+        pass
+    assert not ray.is_initialized()
+
+
 def test_actors_that_do_not_start_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_START_S", 1.0)
     monkeypatch.setattr(cluster, "_START_EACH_S", 0.0)

@@ -186,18 +186,37 @@ def test_audit_finds_what_the_gate_has_slept_through(walk: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("deaf", [False, True])
-def test_gate_that_has_proved_itself_saves_every_other_keyframe_and_no_motion(
+def test_gate_that_has_proved_itself_saves_two_keyframes_of_three_and_no_motion(
     walk: Path, monkeypatch: pytest.MonkeyPatch, deaf: bool
 ) -> None:
     """Even where the gate then sleeps: the next keyframe that is looked at shows it."""
     if deaf:
         monkeypatch.setattr(PacketGate, "alarmed", lambda *_: False)
     monkeypatch.setattr(adaptive._Audits, "clean", True)
-    looker = Looker()
+    moving_s = (WALK_S[0], 20.5)
+    looker = Looker(moving_s)
     decoder = run(walk, looker)
     assert decoder.stats.wakes["keyframe"] + decoder.stats.wakes["packets"] >= 1
-    assert between(looker.seen_s, *WALK_S) == round((WALK_S[1] - WALK_S[0]) * FPS)
-    assert [round(at_s) for at_s in looker.seen_s if 4 < at_s < 10.05] == [6, 10]
+    assert between(looker.seen_s, *moving_s) == round((moving_s[1] - moving_s[0]) * FPS)
+    assert [round(at_s) for at_s in looker.seen_s if 4 < at_s < 14.05] == [8, 14]
+
+
+@pytest.mark.parametrize(("rising", "from_s"), [(3, 12), (20, 10), (50, 8), (500, 8)])
+def test_alarm_of_packets_decodes_from_the_keyframe_before_they_began_to_grow(
+    walk: Path, monkeypatch: pytest.MonkeyPatch, rising: int, from_s: int
+) -> None:
+    """Keyframes at 10 and 12 s are left out, the alarm comes at 13.6 s; nothing is lost of what was not looked at before."""
+    monkeypatch.setattr(adaptive._Audits, "clean", True)
+    monkeypatch.setattr(PacketGate, "alarmed", lambda gate, *_: gate.rising > 0)
+    looker = Looker((13.0, 99))
+    stream, coded = packets(walk)
+    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 1000.0, lambda: Pressure.NONE)
+    for packet in coded[: 14 * FPS]:
+        if packet.seq == round(13.6 * FPS):
+            decoder._gate.rising = rising
+        looker.seen_s += [frame.media_time_s for frame in decoder.decode(packet)]
+    assert [round(at_s) for at_s in looker.seen_s if 4 < at_s < from_s - 0.01] == ([8] if from_s > 8 else [])
+    assert between(looker.seen_s, from_s, 14) == (14 - from_s) * FPS
 
 
 def test_gate_three_clean_audits_prove(walk: Path) -> None:

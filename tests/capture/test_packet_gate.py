@@ -41,6 +41,18 @@ def test_gate_notices_growth_the_sooner_the_larger_it_is(growth: float, within: 
     assert next(number for number, size in enumerate(sizes, 1) if gate.alarmed(size, PLACE)) <= within
 
 
+def test_gate_knows_since_when_packets_grow() -> None:
+    gate = PacketGate()
+    quiet(gate)
+    gate.rest()
+    counted = 0
+    while not gate.alarmed(3000, PLACE):
+        counted += 1
+        assert gate.rising == counted
+    gate.rest()
+    assert gate.rising == 0
+
+
 def test_gate_forgives_a_single_burst() -> None:
     gate = PacketGate()
     quiet(gate)

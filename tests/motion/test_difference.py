@@ -1,5 +1,6 @@
 """Drawn scenes with sensor noise: what must be seen, and what must not."""
 
+import tracemalloc
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -208,3 +209,19 @@ def test_motion_look_says_what_update_would_say_and_learns_nothing() -> None:
         assert np.array_equal(expected.boxes_xyxy, found.boxes_xyxy)
         assert expected.score == found.score
     assert len(looking.look(frames[-1]).boxes_xyxy) == len(plain.update(frames[-1]).boxes_xyxy) == 1
+
+
+@pytest.mark.parametrize("paint", [nothing, walker])
+def test_motion_of_a_frame_is_found_in_buffers_that_are_there(paint: Paint) -> None:
+    """Nothing as large as the small picture is allocated, whether something moves or not."""
+    detector = MotionDetector(Motion())
+    *first, last = scene(5, paint)
+    results(iter(first), detector)
+    tracemalloc.start()
+    try:
+        detector.update(last)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert detector.mask is not None
+    assert peak_bytes < detector.mask.size / 2
