@@ -290,7 +290,7 @@ def test_changed_configuration_touches_only_what_changed(tmp_path: Path, clip: P
     second = config(tmp_path, stays=f"file://{clip}", comes=f"file://{clip}", changes=rtmp.url("changed"))
     with deployed(first) as supervisor:
         before = pids(supervisor)
-        assert cluster.status(supervisor)["reader:changes"]["state"] in ("streaming", "ended")
+        until(lambda: cluster.status(supervisor)["reader:changes"]["state"] in ("streaming", "ended"), 30)
         supervisor = cluster.deploy(second)
         after = pids(supervisor)
         assert cluster.status(supervisor)["reader:changes"]["state"] == "connecting"  # to what is not there
