@@ -70,9 +70,7 @@ def _from_catalog(asked: _Asked, config: Path, root: Path | None) -> list[dict[s
     from raycctv.sinks.event_log import to_json
 
     with open_catalog(config, root) as catalog:
-        found = catalog.events(
-            asked.camera, from_ns=asked.from_ns, to_ns=asked.to_ns, limit=asked.limit, search=asked.search
-        )
+        found = catalog.events(asked.camera, from_ns=asked.from_ns, to_ns=asked.to_ns, limit=asked.limit, search=asked.search)
         return [to_json(event, [segment.path for segment in catalog.segments_of(event)]) for event in found]
 
 

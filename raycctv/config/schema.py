@@ -234,7 +234,9 @@ class Logs(Section):
 class Notify(Section):
     """Telling somebody of events at once."""
 
-    kinds: tuple[str, ...] = Field(("health",), description="kinds of events that are told, or whole categories: health, object")
+    kinds: tuple[str, ...] = Field(
+        ("health",), description="kinds of events that are told, or whole categories: health, object"
+    )
     quiet: DurationS = Field(300.0, ge=0, description="time in which a fault that comes again is not told again")
     webhook: ServerUrl | None = Field(None, description="web address that each notice is posted to")
     mqtt: MqttUrl | None = Field(None, description="MQTT broker: mqtt://user:${PASSWORD}@host:1883, or mqtts://")

@@ -105,7 +105,10 @@ class Outbox:
     def told(self, camera: CameraName, kind: str) -> list[Told]:
         """What somebody was told of events of that camera and kind: of those that go on, and the last."""
         rows = self._read("SELECT * FROM told WHERE camera = ? AND kind = ? ORDER BY started_at_ns", (camera, kind))
-        return [Told(*row[:4], ended=bool(row[4])) for row in rows]
+        return [
+            Told(event_id, CameraName(of), its_kind, started_at_ns, bool(ended))
+            for event_id, of, its_kind, started_at_ns, ended in rows
+        ]
 
     def waiting(self, target: str, limit: int) -> list[Letter]:
         """The oldest that are owed to ``target``."""

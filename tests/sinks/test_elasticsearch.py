@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from raycctv.sinks.outbox import Letter
 from raycctv.types import CameraName, Event
 
 KEEP_S = 90 * 86400.0
+REPOSITORY = Path(__file__).parents[2]
 KINDS = ("person", "car", "motion", "camera_offline")
 QUERIES = (
     "person", "PERSON OR car", "person AND zone:gate", "NOT person", "zone:gate zone:yard", "camera:North*", "camera:north*",
@@ -191,6 +193,18 @@ def test_random_questions_have_the_same_answer(both: tuple[Catalog, Searcher]) -
         assert found == rows, query
         somewhere += bool(rows)
     assert somewhere > 20
+
+
+def test_queries_of_the_dashboards_find_events(server: Elasticsearch, both: tuple[Catalog, Searcher]) -> None:
+    """Grafana puts in the cameras that are chosen: all, or several."""
+    panels = json.loads((REPOSITORY / "deploy" / "grafana" / "dashboards" / "events.json").read_text())["panels"]
+    queries = [target["query"] for panel in panels for target in panel["targets"] if "query" in target]
+    assert len(queries) > 2
+    for query in queries:
+        for chosen in (".+", "(North-1|South)"):
+            text = f"({query.replace('${camera:regex}', chosen)}) AND id:e*"
+            body = {"query": {"query_string": {"query": text, "analyze_wildcard": True}}}
+            assert ask(f"{server.url}/{EVENTS}/_count", "POST", body)["count"] > 0, text
 
 
 def test_many_pages_give_each_event_once(both: tuple[Catalog, Searcher], monkeypatch: pytest.MonkeyPatch) -> None:
