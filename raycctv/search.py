@@ -4,6 +4,7 @@
     (car OR truck) NOT camera:yard    OR, NOT and brackets
     "left the picture"                words in this order; "left the pic"* where the last may go on
     camera:gate* score>=0.8           a beginning; and numbers
+    kind:health                       a kind, or all kinds of a category: object, motion, health
 
 A word is looked for in the event's camera, kind, zones, labels and ``why``, whatever its case. A field's value is compared as
 it is written. ``catalog.sqlite3`` and Elasticsearch hold the same words (:func:`words`), so that both give the same answer.
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from raycctv.types import Event
+from raycctv.types import HEALTH_KINDS, Event
 
 NAMES = ("camera", "kind", "zone", "label", "model", "id")
 """Fields that hold names. An event has several zones and labels; one that fits is enough."""
@@ -81,6 +82,18 @@ class Or:
 
 
 Query = Words | Is | Compare | Not | And | Or
+
+
+def of_kind(kind: str) -> Query:
+    """Events of a kind, or of all kinds of a category. See :func:`raycctv.types.category_of`."""
+    health = Or(tuple(Is("kind", known) for known in sorted(HEALTH_KINDS)))
+    match kind:
+        case "health":
+            return health
+        case "object":
+            return Not(Or((*health.parts, Is("kind", "motion"))))
+        case _:
+            return Is("kind", kind)
 
 
 def words(event: Event) -> str:
@@ -181,7 +194,7 @@ def _term(token: str) -> Query:
         raise QueryError(f"{token!r}: fields are {', '.join(f'{known}:' for known in NAMES)} and score with <, <=, > or >=")
     if not value or (prefix and name == "label"):
         raise QueryError(f"{token!r}: write a value after {name}:{', and a whole one' if name == 'label' else ''}")
-    return Is(name, value, prefix)
+    return of_kind(value) if name == "kind" and not prefix else Is(name, value, prefix)
 
 
 def _compared(name: str, operator: str, value: str) -> Query:

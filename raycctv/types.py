@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from fractions import Fraction
-from typing import Literal, NewType, Protocol
+from typing import Literal, NewType, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,19 @@ DETECTOR_OVERLOAD = "detector_overload"
 SINK_BEHIND = "sink_behind"
 HEALTH_KINDS = frozenset({CAMERA_OFFLINE, RECORDING_GAP, DISK_LOW, DETECTOR_OVERLOAD, SINK_BEHIND})
 """Kinds of events that say how raycctv and its cameras are, rather than what is seen."""
+
+TEST = "test"
+"""The kind of what ``raycctv notify test`` tells; no event is of it."""
+
+Category = Literal["object", "motion", "health"]
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+
+def category_of(kind: str) -> Category:
+    """What the events of a kind are about: a label is an object's."""
+    if kind in HEALTH_KINDS or kind == TEST:
+        return "health"
+    return "motion" if kind == "motion" else "object"
 
 
 class Value(IntEnum):

@@ -4,6 +4,7 @@ import pytest
 from support import event
 
 from raycctv.search import And, Compare, Is, Not, Or, Query, QueryError, Words, parse, words
+from raycctv.types import HEALTH_KINDS
 
 PERSON, CAR = Words(("person",)), Words(("car",))
 
@@ -24,6 +25,10 @@ PERSON, CAR = Words(("person",)), Words(("car",))
         ("camera-2", Words(("camera", "2"))),
         ("pers*", Words(("pers",), prefix=True)),
         ("camera:Gate*", Is("camera", "Gate", prefix=True)),
+        ("kind:car", Is("kind", "car")),
+        ("kind:health", Or(tuple(Is("kind", kind) for kind in sorted(HEALTH_KINDS)))),
+        ("kind:object", Not(Or(tuple(Is("kind", kind) for kind in (*sorted(HEALTH_KINDS), "motion"))))),
+        ("kind:health*", Is("kind", "health", prefix=True)),
         ('label:"cell phone"', Is("label", "cell phone")),
         ("score>=0.8", Compare("score", ">=", 0.8)),
         ("score<1", Compare("score", "<", 1.0)),

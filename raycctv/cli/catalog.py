@@ -12,8 +12,8 @@ from raycctv.cli.output import Json, print_json, print_table, progress, stdout
 from raycctv.cli.when import ConfigOption, Root, Since, Until, footage_root, instant_ns, open_catalog, span
 from raycctv.clock import NS_PER_S, SystemClock, iso
 from raycctv.config import Elasticsearch, load
-from raycctv.search import Query, QueryError, parse
-from raycctv.types import CameraName, Segment, Span
+from raycctv.search import And, Query, QueryError, of_kind, parse
+from raycctv.types import CameraName, Segment, Span, category_of
 
 CameraOption = Annotated[str | None, typer.Option(help="Only this camera.")]
 
@@ -23,7 +23,8 @@ def events(
     root: Root = None,
     camera: CameraOption = None,
     kind: Annotated[
-        str | None, typer.Option(help="Only this kind: person, car, motion, camera_offline, recording_gap, disk_low, ...")
+        str | None,
+        typer.Option(help="Only this kind: person, car, motion, camera_offline, ...; or all of a category: object, health."),
     ] = None,
     since: Since = None,
     until: Until = None,
@@ -35,7 +36,8 @@ def events(
     json: Json = False,
 ) -> None:
     """List events, newest first. A search asks Elasticsearch where the configuration names one, else the catalog."""
-    asked = _Asked(CameraName(camera) if camera else None, kind, instant_ns(since), instant_ns(until), limit, _query(search))
+    query = _query(search, kind)
+    asked = _Asked(CameraName(camera) if camera else None, instant_ns(since), instant_ns(until), limit, query)
     server = None if root is not None or search is None else load(config).elasticsearch
     rows = _from_catalog(asked, config, root) if server is None else _from_elasticsearch(asked, server)
     if json:
@@ -49,25 +51,26 @@ def events(
 @dataclass(frozen=True)
 class _Asked:
     camera: CameraName | None
-    kind: str | None
     from_ns: int | None
     to_ns: int | None
     limit: int
     search: Query | None
 
 
-def _query(text: str | None) -> Query | None:
+def _query(text: str | None, kind: str | None) -> Query | None:
+    wanted = [] if kind is None else [of_kind(kind)]
     try:
-        return None if text is None else parse(text)
+        wanted += [] if text is None else [parse(text)]
     except QueryError as error:
         raise typer.BadParameter(str(error), param_hint="--search") from None
+    return And(tuple(wanted)) if wanted else None
 
 
 def _from_catalog(asked: _Asked, config: Path, root: Path | None) -> list[dict[str, Any]]:
     from raycctv.sinks.event_log import to_json
 
     with open_catalog(config, root) as catalog:
-        found = catalog.events(asked.camera, asked.kind, asked.from_ns, asked.to_ns, asked.limit, asked.search)
+        found = catalog.events(asked.camera, from_ns=asked.from_ns, to_ns=asked.to_ns, limit=asked.limit, search=asked.search)
         return [to_json(event, [segment.path for segment in catalog.segments_of(event)]) for event in found]
 
 
@@ -78,9 +81,9 @@ def _from_elasticsearch(asked: _Asked, server: Elasticsearch) -> list[dict[str, 
 
     assert asked.search is not None
     searcher = Searcher(server)
-    found = searcher.events(asked.search, asked.camera, asked.kind, asked.from_ns, asked.to_ns, asked.limit)
+    found = searcher.events(asked.search, asked.camera, asked.from_ns, asked.to_ns, asked.limit)
     searcher.close()
-    return [{field: one[field] for field in FIELDS} for one in found]
+    return [{**{field: one.get(field) for field in FIELDS}, "category": category_of(one["kind"])} for one in found]
 
 
 def recordings(

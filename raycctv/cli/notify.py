@@ -10,7 +10,7 @@ from raycctv.cli.when import ConfigOption
 from raycctv.clock import SystemClock
 from raycctv.config import load
 from raycctv.errors import ConfigError, SinkError
-from raycctv.types import NO_CAMERA, Event
+from raycctv.types import NO_CAMERA, TEST, Event
 
 app = typer.Typer(help="Notices of events, by webhook and MQTT: try them.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def try_out(config: ConfigOption = DEFAULT_CONFIG, json: Json = False) -> None:
         )
     now_ns = SystemClock().now_ns()
     event = Event(
-        f"test-{now_ns}", NO_CAMERA, "test", now_ns, now_ns, {}, (), (0, 0, 0, 0), 0.0, None, None, "raycctv notify test"
+        f"test-{now_ns}", NO_CAMERA, TEST, now_ns, now_ns, {}, (), (0, 0, 0, 0), 0.0, None, None, "raycctv notify test"
     )
     letter = Letter(0, fingerprint(event), json_lines.dumps({**to_json(event, []), "state": state_of(event)}))
     problems = {}

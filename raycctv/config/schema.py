@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from raycctv.config.units import DurationS, FreeSpace, MqttUrl, ServerUrl, SizeBytes, Store, StreamUrl
-from raycctv.types import HEALTH_KINDS, CameraName
+from raycctv.types import CameraName
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -234,7 +234,9 @@ class Logs(Section):
 class Notify(Section):
     """Telling somebody of events at once."""
 
-    kinds: tuple[str, ...] = Field(tuple(sorted(HEALTH_KINDS)), description="kinds of events that are told; labels too")
+    kinds: tuple[str, ...] = Field(
+        ("health",), description="kinds of events that are told, or whole categories: health, object"
+    )
     quiet: DurationS = Field(300.0, ge=0, description="time in which a fault that comes again is not told again")
     webhook: ServerUrl | None = Field(None, description="web address that each notice is posted to")
     mqtt: MqttUrl | None = Field(None, description="MQTT broker: mqtt://user:${PASSWORD}@host:1883, or mqtts://")

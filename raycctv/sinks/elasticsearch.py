@@ -136,13 +136,12 @@ class Searcher:
         self,
         query: Query,
         camera: CameraName | None = None,
-        kind: str | None = None,
         from_ns: int | None = None,
         to_ns: int | None = None,
         limit: int = 100,
     ) -> list[dict[str, Any]]:
         """Documents of the last states of events that fit, as :meth:`raycctv.recording.catalog.Catalog.events` has them."""
-        wanted = {"bool": {"filter": [_query(query), *_bounds(camera, kind, from_ns, to_ns)]}}
+        wanted = {"bool": {"filter": [_query(query), *_bounds(camera, from_ns, to_ns)]}}
         with _translated(self._where):
             found: list[dict[str, Any]] = []
             for page in self._pages(wanted):
@@ -175,10 +174,9 @@ class Searcher:
         return {hit["_source"]["id"] for hit in answer["hits"]["hits"]}
 
 
-def _bounds(camera: CameraName | None, kind: str | None, from_ns: int | None, to_ns: int | None) -> list[dict[str, Any]]:
+def _bounds(camera: CameraName | None, from_ns: int | None, to_ns: int | None) -> list[dict[str, Any]]:
     bounds: list[dict[str, Any]] = []
     bounds += [{"term": {"camera": camera}}] if camera is not None else []
-    bounds += [{"term": {"kind": kind}}] if kind is not None else []
     bounds += [{"range": {"started_at_ns": {"lt": to_ns}}}] if to_ns is not None else []
     if from_ns is not None:
         goes_on = {"bool": {"must_not": {"exists": {"field": "ended_at_ns"}}}}

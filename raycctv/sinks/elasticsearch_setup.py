@@ -17,7 +17,8 @@ _FLOAT = {"type": "double"}
 _TEXT = {"type": "text"}
 
 _EVENT_FIELDS: dict[str, Any] = {
-    "id": _KEYWORD, "camera": _KEYWORD, "kind": _KEYWORD, "state": _KEYWORD, "zones": _KEYWORD, "model": _KEYWORD,
+    "id": _KEYWORD, "camera": _KEYWORD, "kind": _KEYWORD, "category": _KEYWORD, "state": _KEYWORD, "zones": _KEYWORD,
+    "model": _KEYWORD,
     "labels": {"type": "flattened"}, "score": _FLOAT, "why": _TEXT, "snapshot": {**_KEYWORD, "index": False},
     "started_at": _DATE, "ended_at": _DATE, "started_at_ns": _LONG, "ended_at_ns": _LONG, "duration_s": _FLOAT,
     "words": {"type": "text", "analyzer": "whitespace"},

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raycctv.clock import iso
 from raycctv.errors import RecordingError
-from raycctv.types import Event
+from raycctv.types import Category, Event, category_of
 
 LOG_NAME = "events.jsonl"
 SNAPSHOTS = "snapshots"
@@ -26,6 +26,7 @@ def to_json(event: Event, segments: Sequence[str]) -> dict[str, Any]:
         "id": event.id,
         "camera": event.camera,
         "kind": event.kind,
+        "category": category_of(event.kind),
         "started_at": iso(event.started_at_ns),
         "ended_at": None if event.ended_at_ns is None else iso(event.ended_at_ns),
         "labels": event.labels,
@@ -47,6 +48,7 @@ class _Line(BaseModel):
     id: str
     camera: str
     kind: str
+    category: Category | None = None  # lines of earlier versions have none
     started_at: str
     ended_at: str | None
     labels: dict[str, float]

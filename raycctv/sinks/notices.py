@@ -1,29 +1,48 @@
 """Which events somebody is told of. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
-from raycctv.types import CameraName, Event
+from raycctv.types import CameraName, Event, category_of
 
 
-class Notices:
-    """Says of each state of an event whether it is worth a notice.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody has been told of an event.
 
-    A fault that comes and goes again and again is told once: an event that begins within ``quiet_ns`` of the beginning of the
-    last one that was told of the same camera and kind is left out, with its end.
+    Attributes:
+        ended: of its end, too.
     """
 
-    def __init__(self, kinds: Collection[str], quiet_ns: int) -> None:
-        self._kinds = frozenset(kinds)
-        self._quiet_ns = quiet_ns
-        self._told: dict[tuple[CameraName, str], Event] = {}
+    id: str
+    camera: CameraName
+    kind: str
+    started_at_ns: int
+    ended: bool
 
-    def wanted(self, event: Event) -> bool:
-        """Whether to tell of this state. Ask once for each, in the order in which they come."""
-        if event.kind not in self._kinds:
-            return False
-        about = (event.camera, event.kind)
-        last = self._told.get(about)
-        if last is not None and last.id != event.id and event.started_at_ns - last.started_at_ns < self._quiet_ns:
-            return False
-        self._told[about] = event
-        return True
+
+def asked_for(event: Event, kinds: Collection[str]) -> bool:
+    """Whether its kind, or the category of that, is among ``kinds``."""
+    return event.kind in kinds or category_of(event.kind) in kinds
+
+
+def worth_telling(event: Event, told: Iterable[Told], quiet_ns: int) -> bool:
+    """Whether to tell of this state of an event.
+
+    Each state is told once. A fault that comes and goes again and again is told once in a while: an event that begins within
+    ``quiet_ns`` of the beginning of the last one that was told is left out, with its end.
+
+    Args:
+        told: of the same camera and kind: what goes on, and the last.
+    """
+    told = list(told)
+    known = next((one for one in told if one.id == event.id), None)
+    if known is not None:
+        return event.ended_at_ns is not None and not known.ended
+    last_ns = max((one.started_at_ns for one in told), default=None)
+    return last_ns is None or event.started_at_ns - last_ns >= quiet_ns
+
+
+def told_now(event: Event) -> Told:
+    """What somebody has been told who is told of this state."""
+    return Told(event.id, event.camera, event.kind, event.started_at_ns, ended=event.ended_at_ns is not None)

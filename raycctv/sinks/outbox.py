@@ -5,11 +5,13 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from raycctv.errors import RecordingError
+from raycctv.sinks.notices import Told
+from raycctv.types import CameraName
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +28,22 @@ CREATE TABLE IF NOT EXISTS letters (
     UNIQUE (target, key)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS letters_waiting ON letters (target, seq) WHERE refused IS NULL;
+CREATE TABLE IF NOT EXISTS told (
+    id TEXT PRIMARY KEY,
+    camera TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    started_at_ns INTEGER NOT NULL,
+    ended INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS told_about ON told (camera, kind, started_at_ns);
 """
-"""``refused``: why a server will never take the letter, which is then kept for a person."""
+"""``refused``: why a server will never take the letter, which is then kept for a person. ``told``: events of which there was a
+notice, as long as they go on or are the last of their camera and kind.
+"""
+
+_PUT = "INSERT INTO letters (target, key, body, put_at_ns) VALUES (?, ?, ?, ?) ON CONFLICT (target, key) DO NOTHING"
+_TELL = "INSERT OR REPLACE INTO told VALUES (?, ?, ?, ?, ?)"
+_FORGET_TOLD = "DELETE FROM told WHERE camera = ? AND kind = ? AND ended AND started_at_ns < ?"
 
 _BUSY_S = 10.0
 
@@ -75,12 +91,24 @@ class Outbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def put(self, letters: Iterable[tuple[str, str, str]], now_ns: int) -> None:
-        """Owe these (target, key, body), all or none; on disk when this returns. One that is owed already is not doubled."""
-        rows = [(*letter, now_ns) for letter in letters]
-        self._write(
-            "INSERT INTO letters (target, key, body, put_at_ns) VALUES (?, ?, ?, ?) ON CONFLICT (target, key) DO NOTHING", rows
-        )
+    def put(self, letters: Iterable[tuple[str, str, str]], now_ns: int, told: Told | None = None) -> None:
+        """Owe (target, key, body), all or none; on disk when this returns. One that is owed already is not doubled.
+
+        Args:
+            told: what somebody is told by these letters.
+        """
+        steps: list[tuple[str, list[Sequence[object]]]] = [(_PUT, [(*letter, now_ns) for letter in letters])]
+        if told is not None:
+            steps += [(_TELL, [astuple(told)]), (_FORGET_TOLD, [(told.camera, told.kind, told.started_at_ns)])]
+        self._write(*steps)
+
+    def told(self, camera: CameraName, kind: str) -> list[Told]:
+        """What somebody was told of events of that camera and kind: of those that go on, and the last."""
+        rows = self._read("SELECT * FROM told WHERE camera = ? AND kind = ? ORDER BY started_at_ns", (camera, kind))
+        return [
+            Told(event_id, CameraName(of), its_kind, started_at_ns, bool(ended))
+            for event_id, of, its_kind, started_at_ns, ended in rows
+        ]
 
     def waiting(self, target: str, limit: int) -> list[Letter]:
         """The oldest that are owed to ``target``."""
@@ -89,11 +117,11 @@ class Outbox:
 
     def delivered(self, letters: Sequence[Letter]) -> None:
         """The server has confirmed these: forget them."""
-        self._write("DELETE FROM letters WHERE seq = ?", [(letter.seq,) for letter in letters])
+        self._write(("DELETE FROM letters WHERE seq = ?", [(letter.seq,) for letter in letters]))
 
     def refuse(self, reasons: Mapping[int, str]) -> None:
         """The server will never take the letters of these ``seq``: keep them, and send them no more."""
-        self._write("UPDATE letters SET refused = ? WHERE seq = ?", [(why, seq) for seq, why in reasons.items()])
+        self._write(("UPDATE letters SET refused = ? WHERE seq = ?", [(why, seq) for seq, why in reasons.items()]))
 
     def depth(self, target: str) -> int:
         """How many are owed."""
@@ -118,11 +146,13 @@ class Outbox:
         with self._lock, self._translated():
             return self._connection.execute(query, values).fetchall()
 
-    def _write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+    def _write(self, *steps: tuple[str, Sequence[Sequence[object]]]) -> None:
+        """Statements, each with its rows: all or none."""
         with self._lock, self._translated():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._connection.executemany(statement, rows)
+                for statement, rows in steps:
+                    self._connection.executemany(statement, rows)
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:

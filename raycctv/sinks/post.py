@@ -8,7 +8,7 @@ from raycctv.clock import NS_PER_S, Clock
 from raycctv.config import Config
 from raycctv.sinks.delivery import Delivery, Send
 from raycctv.sinks.documents import document, fingerprint, state_of
-from raycctv.sinks.notices import Notices
+from raycctv.sinks.notices import asked_for, told_now, worth_telling
 from raycctv.sinks.outbox import Outbox
 from raycctv.types import Event
 
@@ -60,7 +60,8 @@ class Post:
     def __init__(self, config: Config, clock: Clock, loki: "LokiHandler | None" = None) -> None:
         self._clock = clock
         self._loki = loki
-        self._notices = Notices(config.notify.kinds, round(config.notify.quiet * NS_PER_S))
+        self._kinds = frozenset(config.notify.kinds)
+        self._quiet_ns = round(config.notify.quiet * NS_PER_S)
         senders = senders_of(config, clock)
         self._outbox = Outbox(config.logs.dir) if senders else None
         self._deliveries = {} if self._outbox is None else {
@@ -78,13 +79,19 @@ class Post:
             self._loki.push(json.dumps(line, ensure_ascii=False), event.ended_at_ns or event.started_at_ns, labels)
         if self._outbox is None:
             return
-        key = fingerprint(event)
-        self._outbox.put([(name, key, body) for name, body in self._bodies(event, line)], self._clock.now_ns())
+        noticed = self._is_noticed(event, self._outbox)
+        letters = [(name, fingerprint(event), body) for name, body in self._bodies(event, line, noticed)]
+        self._outbox.put(letters, self._clock.now_ns(), told_now(event) if noticed else None)
         for delivery in self._deliveries.values():
             delivery.wake()
 
-    def _bodies(self, event: Event, line: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        noticed = self._notices.wanted(event)
+    def _is_noticed(self, event: Event, outbox: Outbox) -> bool:
+        """Whether somebody is told. What was told is on disk, so that a restart tells nothing twice."""
+        if not asked_for(event, self._kinds) or not {WEBHOOK, MQTT} & self._deliveries.keys():
+            return False
+        return worth_telling(event, outbox.told(event.camera, event.kind), self._quiet_ns)
+
+    def _bodies(self, event: Event, line: dict[str, Any], noticed: bool) -> Iterator[tuple[str, str]]:
         for name in self._deliveries:
             if name == ELASTICSEARCH:
                 yield name, json.dumps(document(event, line), ensure_ascii=False)

@@ -66,6 +66,25 @@ def test_search_asks_elasticsearch_where_there_is_one_with_the_same_answer(folde
     assert search(folder, "id:cli-* AND NOT zone:yard") == expected
 
 
+def test_kind_may_be_a_category_with_and_without_a_search(folder: Path) -> None:
+    with Catalog(folder / CATALOG_NAME) as catalog:
+        catalog.put_event(event("cli-3", kind="camera_offline", start_s=20))
+        catalog.put_event(event("cli-4", kind="motion", start_s=30))
+    found = {}
+    for kind in ("health", "object", "motion", "car"):
+        status, output = run("events", "--config", folder / "cameras.yaml", "--kind", kind, "--json")
+        assert status == 0, output
+        found[kind] = [(row["id"], row["category"]) for row in map(json.loads, output.splitlines())]
+    assert found == {
+        "health": [("cli-3", "health")],
+        "object": [("cli-2", "object"), ("cli-1", "object")],
+        "motion": [("cli-4", "motion")],
+        "car": [("cli-2", "object")],
+    }
+    assert [row["id"] for row in search(folder, "kind:health")] == ["cli-3"]
+    assert "cli-1" in run("events", "--config", folder / "cameras.yaml", "--kind", "object", "--search", "person", "--json")[1]
+
+
 def test_query_that_is_none_is_used_wrong(folder: Path) -> None:
     status, output = run("events", "--config", folder / "cameras.yaml", "--search", "person AND")
     assert (status, "a word or field:value is missing" in " ".join(output.split())) == (2, True)

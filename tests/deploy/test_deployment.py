@@ -22,8 +22,6 @@ RAYS_OWN = {"ray_node_cpu_utilization", "ray_node_mem_used"}
 """tests/actors/test_cluster.py finds them in what Ray publishes."""
 
 ONCE = {"raycctv", "elasticsearch-setup", "kibana-password"}
-WITHOUT_A_CHECK = {"promtail", "alloy", "syslog-ng"}
-"""Their images have nothing to ask with."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +50,7 @@ def alerts() -> list[str]:
 
 def test_every_long_running_service_is_checked_and_restarted(services: dict[str, dict[str, Any]]) -> None:
     for name, service in services.items():
-        assert ("healthcheck" in service) == (name not in ONCE | WITHOUT_A_CHECK), name
+        assert ("healthcheck" in service) == (name not in ONCE), name
         assert service.get("restart") == ("on-failure" if name in ONCE - {"kibana-password"} else None) or name not in ONCE
 
 
@@ -95,6 +93,21 @@ def test_configuration_of_the_cameras_is_one_and_every_stream_has_its_key() -> N
     config = load(DEPLOY / "raycctv" / "cameras.yaml", {"GATE_KEY": "k", "ELASTIC_PASSWORD": "p"})
     assert keys_of(config) == {"gate": "k"}
     assert config.loki is None, "Promtail sends what would be there twice"
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
+@pytest.mark.parametrize("filled_in", [True, False])
+def test_compose_takes_its_file_when_every_secret_is_filled_in(tmp_path: Path, filled_in: bool) -> None:
+    """By version 1, which Debian has; it reads all but the project's name."""
+    text = (DEPLOY / "docker-compose.yml").read_text()
+    (tmp_path / "docker-compose.yml").write_text(re.sub(r"^name: .*\n", "", text, flags=re.MULTILINE))
+    example = (DEPLOY / "env.example").read_text()
+    (tmp_path / "env").write_text(re.sub(r"^(\w+)=$", r"\1=x", example, flags=re.MULTILINE) if filled_in else example)
+    command = ["docker-compose", "--project-directory", str(DEPLOY), "--env-file", str(tmp_path / "env")]
+    command += ["-f", str(tmp_path / "docker-compose.yml"), "config", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == filled_in, done.stderr
+    assert filled_in or "set it in .env" in done.stderr
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="prometheus is not installed")
@@ -156,6 +169,16 @@ def test_elasticsearch_queries_name_fields_of_events() -> None:
         assert {bucket["field"] for bucket in target["bucketAggs"]} <= fields
         for transformation in panel.get("transformations", []):
             assert set(transformation["options"]["include"]["names"]) <= fields
+
+
+def test_choice_of_cameras_is_of_a_label_and_understood_by_every_source() -> None:
+    for path in DASHBOARDS:
+        for variable in json.loads(path.read_text())["templating"]["list"]:
+            assert set(re.findall(r"(?:, |\{)(\w+)(?=[=)])", variable["query"])) <= LOKI_LABELS
+            assert variable["allValue"] == ".+"  # a regular expression for all three
+    asked = [target["query"] for kind, _, target in panels() if kind == "elasticsearch" and "$" in target["query"]]
+    assert asked
+    assert all("camera:/${camera:regex}/" in query for query in asked)
 
 
 def test_sources_of_the_dashboards_are_provisioned() -> None:

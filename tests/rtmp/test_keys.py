@@ -59,7 +59,7 @@ def played(url: str) -> bool:
 
 
 def test_wrong_key_publishes_and_plays_nothing_and_the_right_one_does(
-    guarded: RtmpServer, clip: Path, caplog: pytest.LogCaptureFixture
+    guarded: RtmpServer, clip: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.WARNING)
     intruder = SimulatedCamera("intruder", clip, f"{guarded.url('gate')}?key=wrong")
@@ -77,6 +77,7 @@ def test_wrong_key_publishes_and_plays_nothing_and_the_right_one_does(
     finally:
         camera.stop()
     assert "s3cret" not in caplog.text
+    assert "s3cret" not in (tmp_path / "rtmp" / "error.log").read_text()
     assert "play of 127.0.0.1 is refused: the stream 'gate' needs its key" in caplog.text
 
 

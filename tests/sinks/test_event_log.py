@@ -36,6 +36,7 @@ def test_event_is_one_json_object_with_every_field() -> None:
         "id": "e1",
         "camera": "gate",
         "kind": "person",
+        "category": "object",
         "started_at": "2023-11-14T22:13:20.000Z",
         "ended_at": "2023-11-14T22:13:25.000Z",
         "labels": {"person": 0.8},

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from raycctv.errors import SinkError
 from raycctv.sinks.documents import fingerprint
 from raycctv.sinks.event_log import to_json
 from raycctv.sinks.mqtt import Mqtt
-from raycctv.sinks.notices import Notices
-from raycctv.sinks.outbox import Letter
+from raycctv.sinks.notices import asked_for, told_now, worth_telling
+from raycctv.sinks.outbox import Letter, Outbox
 from raycctv.sinks.post import MQTT, WEBHOOK, Post
 from raycctv.sinks.webhook import Webhook
-from raycctv.types import NO_CAMERA, Event
+from raycctv.types import HEALTH_KINDS, NO_CAMERA, CameraName, Event
 
 SOON_S = 20.0
 OFFLINE = event("off", kind="camera_offline")
+ENDED = event("off", kind="camera_offline", end_s=9)
 LETTERS = [Letter(seq, f"key{seq}", json.dumps(to_json(event(f"e{seq}"), []))) for seq in range(3)]
 
 
@@ -53,29 +55,83 @@ def put(post: Post, *states: Event) -> None:
 
 
 def test_kinds_that_nobody_asked_for_are_not_told() -> None:
-    notices = Notices(["camera_offline"], 0)
-    assert [notices.wanted(one) for one in (OFFLINE, event(), event(kind="motion"))] == [True, False, False]
+    wanted = [asked_for(one, ["camera_offline"]) for one in (OFFLINE, event(), event(kind="disk_low"))]
+    assert wanted == [True, False, False]
 
 
-def test_fault_that_comes_and_goes_is_told_once_in_a_while() -> None:
-    notices = Notices(["camera_offline"], 300 * NS)
-    told = []
-    for start_s in (0, 100, 299, 301, 350):
-        one = event(f"e{start_s}", kind="camera_offline", start_s=start_s)
-        told.append((notices.wanted(one), notices.wanted(event(one.id, kind=one.kind, start_s=start_s, end_s=start_s + 9))))
+def test_category_stands_for_all_its_kinds() -> None:
+    examples = [*(event(kind=kind) for kind in sorted(HEALTH_KINDS)), event(), event(kind="motion")]
+    assert [asked_for(one, ["health"]) for one in examples] == [True] * len(HEALTH_KINDS) + [False, False]
+    assert [asked_for(one, ["object", "motion"]) for one in examples] == [False] * len(HEALTH_KINDS) + [True, True]
+
+
+class Teller:
+    """Tells what is worth it, and remembers on disk what was told."""
+
+    def __init__(self, folder: Path, quiet_s: float) -> None:
+        self._outbox, self._quiet_ns = Outbox(folder), round(quiet_s * NS)
+
+    def tells(self, one: Event) -> bool:
+        if not worth_telling(one, self._outbox.told(one.camera, one.kind), self._quiet_ns):
+            return False
+        self._outbox.put([], 0, told_now(one))
+        return True
+
+    def remembered(self) -> int:
+        return len(self._outbox.told(CameraName("gate"), "camera_offline"))
+
+    def close(self) -> None:
+        self._outbox.close()
+
+
+@pytest.fixture
+def teller(tmp_path: Path) -> Iterator[Teller]:
+    made = Teller(tmp_path, quiet_s=300)
+    yield made
+    made.close()
+
+
+def away(start_s: float, end_s: float | None = None) -> Event:
+    return event(f"e{start_s:g}", kind="camera_offline", start_s=start_s, end_s=end_s)
+
+
+def test_fault_that_comes_and_goes_is_told_once_in_a_while(teller: Teller) -> None:
+    told = [(teller.tells(away(start_s)), teller.tells(away(start_s, start_s + 9))) for start_s in (0, 100, 299, 301, 350)]
     assert told == [(True, True), (False, False), (False, False), (True, True), (False, False)]
-    assert notices.wanted(event("other", camera="yard", kind="camera_offline", start_s=5))
+    assert teller.tells(event("other", camera="yard", kind="camera_offline", start_s=5))
+
+
+def test_each_state_is_told_once_and_an_end_even_after_another_began(teller: Teller) -> None:
+    asked = [away(0), away(0), away(400), away(0, 410), away(0, 410), away(0), away(400, 500), away(400, 500)]
+    assert [teller.tells(one) for one in asked] == [True, False, True, True, False, False, True, False]
+
+
+def test_what_was_told_is_forgotten_but_for_the_last(teller: Teller) -> None:
+    for start_s in range(0, 5000, 400):
+        teller.tells(away(start_s))
+        teller.tells(away(start_s, start_s + 1))
+    assert teller.remembered() == 1
+
+
+def test_restart_tells_nothing_twice_and_still_tells_the_end(hook: Hook, tmp_path: Path) -> None:
+    flapping = away(60)
+    for states in ([OFFLINE], [OFFLINE, flapping], [replace(flapping, ended_at_ns=T0_NS + 70 * NS), ENDED], [ENDED]):
+        post = Post(config(tmp_path, f"webhook: '{hook.url}'"), ManualClock(T0_NS))
+        put(post, *states)
+        until(lambda post=post: post.status()[WEBHOOK]["owed"] == 0, SOON_S)  # type: ignore[misc]
+        post.close()
+    assert [key for key, _ in hook.got] == [fingerprint(OFFLINE), fingerprint(ENDED)]
 
 
 def test_webhook_is_told_of_begin_and_end_once_each(hook: Hook, tmp_path: Path) -> None:
     post = Post(config(tmp_path, f"webhook: '{hook.url}'"), ManualClock(T0_NS))
-    ended = event("off", kind="camera_offline", end_s=9)
-    put(post, OFFLINE, event("nobody asked"), ended, OFFLINE, ended)
+    put(post, OFFLINE, event("nobody asked"), ENDED, OFFLINE, ENDED)
     until(lambda: post.status()[WEBHOOK]["owed"] == 0, SOON_S)
     post.close()
     told = dict(hook.got)
-    assert set(told) == {fingerprint(OFFLINE), fingerprint(ended)}
-    assert told[fingerprint(ended)] == {**to_json(ended, []), "state": "ended"}
+    assert len(hook.got) == 2
+    assert told[fingerprint(ENDED)] == {**to_json(ENDED, []), "state": "ended"}
+    assert told[fingerprint(OFFLINE)]["category"] == "health"
 
 
 def test_webhook_that_is_gone_is_told_later(free_port: int, tmp_path: Path) -> None:
