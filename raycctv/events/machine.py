@@ -24,6 +24,9 @@ its box shrink by up to half, and seem to move. Tuned on pets2001_cloud_lighting
 
 _MOVING_VIEWS_MIN = 2
 
+_STANDING_S = 5.0
+"""Time between two looks at an object that stands while nothing moves near it."""
+
 _PAUSE_S = 0.5
 """What lies between two frames with motion counts as motion up to this: leaves that move now and then are no event."""
 
@@ -129,13 +132,20 @@ class EventMachine:
         self._motion: _Motion | None = None
         self._ids = 0
 
-    def held(self, at_ns: int) -> list[Box]:
-        """Where the objects should be now that were seen lately: ask there too, or one that stands still is lost.
+    def to_ask(self, at_ns: int, moving: Sequence[Box]) -> list[Box]:
+        """Where the objects that were seen lately should be now: ask there, too, or one that stands still is lost.
 
-        To ask about those that stand still only once a second was tried: people who stop and go on became two events (8 of the
-        6 visits of the one-by-one clip).
+        One that stands is asked about every five seconds, and at once where anything of ``moving`` comes near. Until then it
+        counts as seen: what does not change has not left.
         """
-        return [track.predicted(at_ns) for track in self._lately(at_ns)]
+        asked = []
+        for track in self._lately(at_ns):
+            if self._can_wait(track, at_ns, moving):
+                track.not_asked(at_ns)
+            else:
+                track.asked_ns = at_ns
+                asked.append(track.predicted(at_ns))
+        return asked
 
     def not_looked(self, ns: int) -> None:
         """Nobody looked for so long: what was not seen meanwhile has not left for that."""
@@ -223,6 +233,16 @@ class EventMachine:
             and track.moving_run >= _MOVING_VIEWS_MIN
             and track.travelled >= (_PARKED_TRAVEL_MIN if _parked(track) else _TRAVEL_MIN)
             and (not rule.zones or bool(set(rule.zones) & set(visit.zones)))
+        )
+
+    @staticmethod
+    def _can_wait(track: Track, at_ns: int, moving: Sequence[Box]) -> bool:
+        near = _around(track.last.box, track.last.box)
+        return (
+            track.stands
+            and not track.missing
+            and at_ns - track.last.at_ns < _STANDING_S * NS_PER_S
+            and not any(inside(box, near) > 0 for box in moving)
         )
 
     def _explaining(self, at_ns: int) -> bool:
