@@ -178,7 +178,7 @@ def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
     _check_lasting("recording.root", config.recording.root)
     _check_lasting("logs.dir", config.logs.dir)
     supervisor = running()
-    if supervisor is not None and str(ray.get(supervisor.digest.remote(), timeout=_START_S)) != digest(config):
+    if supervisor is not None and _digest(supervisor) != digest(config):
         ray.kill(supervisor)
         _await_gone()
         supervisor = None
@@ -187,6 +187,11 @@ def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
         supervisor = kind.options(**options("supervisor", names.SUPERVISOR)).remote(config)
     _await_actors(supervisor, _START_S + _START_EACH_S * len(config.cameras), watch)
     return supervisor
+
+
+def _digest(supervisor: Any) -> str:
+    with _own_errors("the supervisor does not answer"):
+        return str(ray.get(supervisor.digest.remote(), timeout=_START_S))
 
 
 def _await_actors(supervisor: Any, timeout_s: float, watch: Watch) -> None:

@@ -15,14 +15,15 @@ _CONCURRENCY = {"supervisor": 4, "reader": 2, "storage": 2, "sink": 1}
 def options(kind: str, name: str) -> dict[str, Any]:
     """Options of the actor ``name`` of that kind: named, detached, and restarted for ever when it dies.
 
-    A call that an actor had not answered when it died is made again only for the sink, which knows what it has recorded.
+    A call that an actor had not answered when it died is made again only where that does no harm: by the sink, which knows what
+    it has recorded, and by the supervisor, which only makes what runs what is wanted.
     """
     chosen: dict[str, Any] = {
         "name": name,
         "namespace": NAMESPACE,
         "lifetime": "detached",
         "max_restarts": -1,
-        "max_task_retries": -1 if kind == "sink" else 0,
+        "max_task_retries": -1 if kind in ("sink", "supervisor") else 0,
         "num_cpus": _CPUS[kind],
         "get_if_exists": True,
     }

@@ -107,7 +107,7 @@ def test_cameras_go_up_are_changed_and_go_down(machine: Machine, rtmp: RtmpServe
         machine.raycctv("up", two, "--dashboard-port", str(machine.dashboard_port))
         assert pids(machine.status())["recorder:gate"] == first["recorder:gate"]
         machine.raycctv("down")
-        assert not psutil.pid_exists(first["recorder:gate"])
+        until(lambda: not psutil.pid_exists(first["recorder:gate"]), 5)
         segments = [json.loads(line) for line in machine.raycctv("recordings", "-c", two, "--json").splitlines()]
     finally:
         camera.stop()
