@@ -156,7 +156,7 @@ class Supervisor:
         elif name == names.STORAGE:
             self._create("storage", name, config, self._handle(names.SINK), its_digest)
         elif kind == "detector":
-            self._create(kind, name, config.detection, its_digest, None, name, config, self._handle(names.SINK))
+            self._create(kind, name, name, config, self._handle(names.SINK), its_digest)
         else:
             detectors = [self._handle(names.detector(i)) for i in range(config.detection.actors)]
             shared = config.model_copy(update={"cameras": {}})

@@ -66,6 +66,7 @@ class Track:
         crops: how many the detector was asked about for it, other objects' included.
         changed: largest share of the picture that had changed in one of its views.
         asked_ns: the last frame in which the detector was asked where it should be; 0 before that.
+        disturbed: something has moved near it since its last view.
     """
 
     id: int
@@ -83,6 +84,7 @@ class Track:
     crops: int = 0
     changed: float = 0.0
     asked_ns: int = 0
+    disturbed: bool = False
     _excused_ns: int = 0
     _stood: Box = (0.0, 0.0, 0.0, 0.0)
     _still_run: int = 0
@@ -104,17 +106,16 @@ class Track:
         """Whether it has not moved for a while."""
         return self._still_run >= _STANDING_VIEWS
 
-    @property
-    def missing(self) -> bool:
-        """Whether it was not seen when it was last asked about, or that is not known yet."""
-        return self.asked_ns > self.last.at_ns
+    def looked_ns(self, at_ns: int) -> int:
+        """How long ago it was last seen, or asked about."""
+        return at_ns - max(self.last.at_ns, self.asked_ns)
 
     def unseen_ns(self, at_ns: int) -> int:
         """How long it has not been seen although somebody looked."""
         return at_ns - self.last.at_ns - self._excused_ns
 
     def not_asked(self, at_ns: int) -> None:
-        """Nobody looked since its last view, and nothing moved there: it is as it was."""
+        """Nothing has moved there since its last view: it is as it was, whoever looked or not."""
         self._excused_ns = at_ns - self.last.at_ns
 
     def excuse(self, ns: int) -> None:
@@ -139,6 +140,7 @@ class Track:
         )
         self.last = view
         self._excused_ns = 0
+        self.disturbed = False
         if view.score > self.best.score:
             self.best = view
         self._count(view)
