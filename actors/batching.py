@@ -11,11 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from raycctv.types import Detections
+from raycctv.window import VERDICT_TIMEOUT_S
 
 Images = npt.NDArray[np.uint8]
-
-STALE_S = 10.0
-"""A reader waits so long for a verdict and no longer (``raycctv.live``); what is older need not be computed."""
 
 
 class Stale(Exception):
@@ -58,7 +56,7 @@ class Batcher:
     """
 
     def __init__(
-        self, run: Callable[[Images], list[Detections]], size: int, wait_s: float, *, stale_s: float = STALE_S
+        self, run: Callable[[Images], list[Detections]], size: int, wait_s: float, *, stale_s: float = VERDICT_TIMEOUT_S
     ) -> None:
         self.stats = BatchStats()
         self._run = run
@@ -146,7 +144,7 @@ class Batcher:
 
     async def _answer(self, batch: list[_Request]) -> None:
         loop = asyncio.get_running_loop()
-        images = np.concatenate([request.images for request in batch])
+        images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
         began_s = loop.time()
         try:
             answers = await loop.run_in_executor(self._executor, self._run, images)

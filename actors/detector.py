@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -31,31 +30,21 @@ class Detector:
     """Answers crops with what is on them, in batches across cameras.
 
     Args:
-        config: says where this process logs; without it only to standard error.
         sink: is told how busy this is.
     """
 
-    def __init__(
-        self,
-        settings: Detection,
-        digest: str,
-        models_dir: Path | None = None,
-        name: str = "",
-        config: Config | None = None,
-        sink: Any = None,
-    ) -> None:
+    def __init__(self, name: str, config: Config, sink: Any, its_digest: str) -> None:
         from raycctv.detection.backends import open_backend
-        from raycctv.load import DETECTING, give_way
+        from raycctv.load import DETECTING, give_way, keep_memory
 
         give_way(DETECTING)
-        loki = None if config is None else log_to_servers(name.replace(":", "-"), None, config)
-        self._digest = digest
-        self._backend = open_backend(
-            settings.model, settings.backend, threads=settings.threads, min_score=settings.min_score, models_dir=models_dir
-        )
+        keep_memory()
+        loki = log_to_servers(name.replace(":", "-"), None, config)
+        self._name, self._sink, self._digest = name, sink, its_digest
+        settings = config.detection
+        self._backend = open_backend(settings.model, settings.backend, threads=settings.threads, min_score=settings.min_score)
         size, wait_s = batching(settings, self._backend.device)
         self._batcher = Batcher(self._backend.infer, size, wait_s)
-        self._name, self._sink = name, sink
         self._busy = deque([(time.monotonic(), 0.0)], maxlen=_LOOKS)
         self._metrics = Publisher(self._samples, loki)
 
@@ -67,9 +56,8 @@ class Detector:
         """The sink is told, too, how busy the last half minute was."""
         stats = self._batcher.stats
         self._busy.append((time.monotonic(), stats.busy_s))
-        if self._sink is not None:
-            (since_s, before_s), (now_s, busy_s) = self._busy[0], self._busy[-1]
-            self._sink.detector_is_busy.remote(self._name, (busy_s - before_s) / (now_s - since_s))
+        (since_s, before_s), (now_s, busy_s) = self._busy[0], self._busy[-1]
+        self._sink.detector_is_busy.remote(self._name, (busy_s - before_s) / (now_s - since_s))
         yield from of_detector(self._name, stats)
 
     async def digest(self) -> str:

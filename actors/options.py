@@ -12,7 +12,7 @@ _CONCURRENCY = {"supervisor": 4, "reader": 2, "storage": 2, "sink": 1}
 """Threads for calls, so that a status is answered while something else is; a detector is async and needs none."""
 
 
-def options(kind: str, name: str) -> dict[str, Any]:
+def options(kind: str, name: str, gpus: float = 0.0) -> dict[str, Any]:
     """Options of the actor ``name`` of that kind: named, detached, and restarted for ever when it dies.
 
     A call that an actor had not answered when it died is made again only where that does no harm: by the sink, which knows what
@@ -25,6 +25,7 @@ def options(kind: str, name: str) -> dict[str, Any]:
         "max_restarts": -1,
         "max_task_retries": -1 if kind in ("sink", "supervisor") else 0,
         "num_cpus": _CPUS[kind],
+        "num_gpus": gpus,
         "get_if_exists": True,
     }
     if kind in _CONCURRENCY:

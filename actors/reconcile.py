@@ -14,6 +14,11 @@ _READERS_PER_CORE = 2
 """Shared readers to a core: what one of them computes in Python does not hold up the others."""
 
 
+_CORES_PER_DETECTOR = 6
+"""Cores that one detector's core is enough for: of the 1.58 that 32 moving cameras take the detector's are 0.25. Source:
+``benchmarks/load_ramp.py``."""
+
+
 Name = TypeVar("Name", bound=str)
 
 
@@ -35,6 +40,16 @@ def reconcile(wanted: Mapping[Name, str], observed: Mapping[Name, str | None]) -
     unwanted = [name for name in observed if name not in wanted]
     missing = [name for name in wanted if name not in observed]
     return Actions(stop=unwanted + changed, start=[name for name in wanted if name in missing or name in changed])
+
+
+def detectors_wanted(configured: int | None, cores: float, gpus: float) -> int:
+    """How many detectors the cameras share: as configured, else one for each GPU, else one for each six cores."""
+    return configured or int(gpus) or max(1, round(cores / _CORES_PER_DETECTOR))
+
+
+def gpu_share(detectors: int, gpus: float) -> float:
+    """What part of a GPU each detector reserves: all find room, and as few as can be share one."""
+    return 1 / -(-detectors // int(gpus)) if gpus >= 1 else 0.0
 
 
 def readers_wanted(cameras: int, per_reader: int | None, cores: float) -> int:

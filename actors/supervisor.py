@@ -15,7 +15,7 @@ from actors.detector import Detector
 from actors.logs import log_to_servers
 from actors.options import options
 from actors.reader import Reader
-from actors.reconcile import readers_wanted, reconcile, shared_out
+from actors.reconcile import detectors_wanted, gpu_share, readers_wanted, reconcile, shared_out
 from actors.sink import Sink
 from actors.storage import Storage
 from raycctv.config import Config, Notify, digest
@@ -44,6 +44,9 @@ class Supervisor:
     def __init__(self, config: Config) -> None:
         log_to_servers("supervisor", None, config)
         self._config = config
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        cores, self._gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+        self._detectors = detectors_wanted(config.detection.actors, cores, self._gpus)
         self._lock = threading.Lock()
         self._started: dict[str, Any] = {}
         self._shares: dict[str, list[CameraName]] = {}
@@ -120,8 +123,8 @@ class Supervisor:
         wanted = {names.SINK: told}
         if any(camera.recorded for camera in config.cameras.values()):
             wanted[names.STORAGE] = digest(_without_servers(config))
-        wanted |= {names.detector(i): digest(config.detection) + logs for i in range(config.detection.actors)}
-        wanted |= dict.fromkeys(self._shares, shared)
+        wanted |= {names.detector(i): digest(config.detection) + logs for i in range(self._detectors)}
+        wanted |= dict.fromkeys(self._shares, f"{shared}-{self._detectors}")  # a reader knows its detectors from its start on
         return wanted
 
     def _apply(self) -> None:
@@ -156,14 +159,15 @@ class Supervisor:
         elif name == names.STORAGE:
             self._create("storage", name, config, self._handle(names.SINK), its_digest)
         elif kind == "detector":
-            self._create(kind, name, config.detection, its_digest, None, name, config, self._handle(names.SINK))
+            self._create(kind, name, name, config, self._handle(names.SINK), its_digest)
         else:
-            detectors = [self._handle(names.detector(i)) for i in range(config.detection.actors)]
+            detectors = [self._handle(names.detector(i)) for i in range(self._detectors)]
             shared = config.model_copy(update={"cameras": {}})
             self._create(kind, name, name, shared, detectors, self._handle(names.SINK), its_digest)
 
     def _create(self, kind: str, name: str, *arguments: Any) -> None:
-        self._started[name] = _CLASSES[kind].options(**options(kind, name)).remote(*arguments)
+        gpus = gpu_share(self._detectors, self._gpus) if kind == "detector" else 0.0
+        self._started[name] = _CLASSES[kind].options(**options(kind, name, gpus)).remote(*arguments)
 
     def _handle(self, name: str) -> Any:
         """The actor of that name. One that failed to start has a handle, which says why, but its name is already gone.

@@ -97,9 +97,9 @@ def make(network: str, size_px: int, folder: Path) -> None:
         return
     import openvino
 
-    picture = torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)
-    model = openvino.convert_model(_bare(network), example_input=picture, input=[tuple(picture.shape)])
-    openvino.save_model(model, folder / BARE_FILE, compress_to_fp16=False)
+    pictures = (torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8),)
+    exported = torch.export.export(_bare(network), pictures)
+    openvino.save_model(openvino.convert_model(exported), folder / BARE_FILE, compress_to_fp16=False)
 
 
 def _bare(network: str) -> Any:

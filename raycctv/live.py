@@ -29,15 +29,12 @@ from raycctv.health import Presence
 from raycctv.load import CpuLoad
 from raycctv.pipeline import Analysis, Ask, Report
 from raycctv.types import CameraName, Detections, Frame, Packet, Pressure
-from raycctv.window import Window
+from raycctv.window import VERDICT_TIMEOUT_S, Window
 
 log = logging.getLogger(__name__)
 
 Verdicts = list[Detections]
 AskDetector = Callable[[npt.NDArray[np.uint8]], "Future[Verdicts]"]
-
-_VERDICT_TIMEOUT_S = 10.0
-"""A verdict that takes longer is given up: a detector that hangs must not hold the window for ever."""
 
 _BEHIND_S, _CAUGHT_UP_S = 1.0, 0.4
 """Age of the newest packet above which reading is behind, and below which it has caught up."""
@@ -260,7 +257,7 @@ class LiveReader:
             assert flight.future is not None
             if flight.future.done():
                 self._answered(self._window.land())
-            elif self._clock.monotonic_s() - flight.asked_s > _VERDICT_TIMEOUT_S:
+            elif self._clock.monotonic_s() - flight.asked_s > VERDICT_TIMEOUT_S:
                 self._drop(self._window.land(), "verdict_timeout")
             else:
                 return

@@ -1,6 +1,7 @@
 """Is this machine busy, and who gives way then?"""
 
 import contextlib
+import ctypes
 import os
 import zlib
 from pathlib import Path
@@ -76,6 +77,24 @@ def go_first() -> None:
     """Take back what Ray's workers give way by (15), as far as this user may: what this process starts inherits it."""
     with contextlib.suppress(PermissionError):
         _set_priority(0)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 64 << 20
+_LARGEST_KEPT_BYTES = 32 << 20
+"""The most that it takes. Source: mallopt(3), malloc.h."""
+
+
+def keep_memory() -> None:
+    """Let this process keep up to 64 MB of what it frees, rather than give it back to the system.
+
+    Crops and answers are some 100 kB each, too large for the C library to keep by itself, and the system clears every page
+    that it gives out again: 420 pages a crop, a quarter of the time of one in 8-bit integers. Does nothing without glibc.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
 
 
 def _set_priority(nice: int) -> None:

@@ -179,7 +179,7 @@ class Analysis:
 
     def _regions(self, motion: MotionResult, frame: Frame) -> list[Square]:
         moving = motion.boxes_xyxy if self._gate.open else motion.boxes_xyxy[:0]
-        held = np.array(self._events.held(frame.captured_at_ns), np.float32).reshape(-1, 4)
+        held = np.array(self._events.to_ask(frame.captured_at_ns, _boxes(motion.boxes_xyxy)), np.float32).reshape(-1, 4)
         boxes = np.concatenate([moving, self._inside(held)])
         return plan_regions(boxes, frame.width_px, frame.height_px, self._config.detection.crops_per_frame)
 

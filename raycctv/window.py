@@ -5,6 +5,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+VERDICT_TIMEOUT_S = 10.0
+"""What is not answered in this time is given up by who asked, and need not be computed any more by who was asked."""
+
 
 class Window(Generic[T]):
     """Who asks an overloaded detector should ask about what is happening now, not about what has been. Pure.

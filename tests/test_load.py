@@ -1,5 +1,8 @@
 """When a machine counts as busy."""
 
+import subprocess
+import sys
+
 import pytest
 
 from raycctv import load
@@ -53,3 +56,25 @@ def test_more_cameras_save_the_busier_the_machine_is(times: list[float]) -> None
 def test_real_machine_gives_its_times() -> None:
     used_s, whole_s = load._cpu_times()
     assert 0 < used_s < whole_s
+
+
+def test_process_that_keeps_memory_is_not_given_new_pages_for_each_crop() -> None:
+    code = """if True:
+        import resource, sys, numpy as np
+        from raycctv.load import keep_memory
+        crops = np.ones((2, 300, 300, 3), np.uint8)
+        def faults():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(100):
+                held = [crops.copy() for _ in range(3)]
+                del held
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        faults()
+        print(faults())
+        keep_memory()
+        faults()
+        print(faults())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert after < before / 10

@@ -57,11 +57,11 @@ class ObjectRule(Section):
 def default_objects() -> dict[str, ObjectRule]:
     """What most cameras are there for. Labels are COCO's: see ``raycctv models list``.
 
-    Of what scores 0.4 nine tenths of the vehicles are right, but only seven tenths of the people; of the people that score 0.5
-    three quarters are. Source: the tuning half of ``benchmarks/accuracy.py``.
+    Each threshold is where recall and precision of such objects are best together (F1), people's at 0.5, those of vehicles and
+    animals at 0.4. Source: the tuning half of ``benchmarks/accuracy.py --only scores``, in ``docs/models.md``.
     """
-    vehicles = {label: ObjectRule(min_score=0.4) for label in ("bicycle", "car", "motorcycle", "bus", "truck")}
-    return {"person": ObjectRule(), **vehicles, "cat": ObjectRule(), "dog": ObjectRule()}
+    others = ("bicycle", "car", "motorcycle", "bus", "truck", "cat", "dog")
+    return {"person": ObjectRule(), **{label: ObjectRule(min_score=0.4) for label in others}}
 
 
 class Retention(Section):
@@ -170,7 +170,9 @@ class Detection(Section):
     in_flight: int = Field(
         2, ge=1, le=16, description="frames of one camera that may wait for verdicts; newer ones wait, the newest wins"
     )
-    actors: int = Field(1, ge=1, le=64, description="detector actors that the cameras share")
+    actors: int | None = Field(
+        None, ge=1, le=64, description="detector actors that the cameras share; none means one a GPU, or one to six cores"
+    )
     threads: int = Field(1, ge=1, le=64, description="CPU threads of one detector actor")
 
 

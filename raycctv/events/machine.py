@@ -24,12 +24,22 @@ its box shrink by up to half, and seem to move. Tuned on pets2001_cloud_lighting
 
 _MOVING_VIEWS_MIN = 2
 
+_STANDING_S = 5.0
+"""Time between two looks at an object that stands while nothing moves near it."""
+
+_REST_S = 16.0
+"""Time without a view after which it is an object like others: three looks have not found it."""
+
 _PAUSE_S = 0.5
 """What lies between two frames with motion counts as motion up to this: leaves that move now and then are no event."""
 
 _LARGE_SHARE, _ROAM_MIN = 0.01, 1.0
 """Motion that no object explains is an event when it fills this share of the picture, or when it has gone as far as this many
 times its own size: a branch in the wind does neither."""
+
+_SURE = 3.0
+"""What does both is an event after so much shorter a time: a car crosses the picture in two seconds, whatever the network takes
+it for."""
 
 _PROMISING_S = 4.0
 """Age up to which something that moves may become an event soon; most do within one second, or never."""
@@ -90,10 +100,13 @@ class _Motion:
     peak: float = 0.0
     box: Box = (0.0, 0.0, 0.0, 0.0)
 
-    @property
-    def goes_somewhere(self) -> bool:
-        """Whether it is more than a branch in the wind."""
-        return self.peak >= _LARGE_SHARE or self.roamed >= _ROAM_MIN
+    def lasts(self, least_s: float) -> bool:
+        """Whether it has gone on for long enough: what is large and goes somewhere need not be waited for as long.
+
+        What is neither is a branch in the wind.
+        """
+        signs = (self.peak >= _LARGE_SHARE) + (self.roamed >= _ROAM_MIN)
+        return signs > 0 and self.unexplained_ns >= least_s * NS_PER_S / (_SURE if signs == 2 else 1)
 
     def follow(self, at_ns: int, box: Box) -> None:
         """Something moves in ``box`` now."""
@@ -129,13 +142,24 @@ class EventMachine:
         self._motion: _Motion | None = None
         self._ids = 0
 
-    def held(self, at_ns: int) -> list[Box]:
-        """Where the objects should be now that were seen lately: ask there too, or one that stands still is lost.
+    def to_ask(self, at_ns: int, moving: Sequence[Box]) -> list[Box]:
+        """Where the objects that were seen lately should be now: ask there, too, or one that stands still is lost.
 
-        To ask about those that stand still only once a second was tried: people who stop and go on became two events (8 of the
-        6 visits of the one-by-one clip).
+        One that stands is asked about every five seconds, and at once where anything of ``moving`` comes near. Until then it
+        counts as seen: what does not change has not left. Those that stand are asked about together, since they share crops.
         """
-        return [track.predicted(at_ns) for track in self._lately(at_ns)]
+        lately = self._lately(at_ns)
+        for track in lately:
+            track.disturbed = track.disturbed or _near(track, moving)
+        standing = [track for track in lately if _at_rest(track, at_ns)]
+        due = any(track.looked_ns(at_ns) >= _STANDING_S * NS_PER_S for track in standing)
+        waiting = [track for track in standing if not due or track.looked_ns(at_ns) < _STANDING_S / 2 * NS_PER_S]
+        for track in standing:
+            track.not_asked(at_ns)
+        asked = [track for track in lately if track not in waiting]
+        for track in asked:
+            track.asked_ns = at_ns
+        return [track.predicted(at_ns) for track in asked]
 
     def not_looked(self, ns: int) -> None:
         """Nobody looked for so long: what was not seen meanwhile has not left for that."""
@@ -191,7 +215,7 @@ class EventMachine:
             return []
         if self._explaining(at_ns):
             motion.explained(at_ns)
-        elif motion.unexplained_ns >= self._settings.motion_min_s * NS_PER_S and motion.goes_somewhere:
+        elif motion.lasts(self._settings.motion_min_s):
             motion.event_id = self._new_id(motion.unexplained_since_ns)
             motion.event_start_ns = motion.unexplained_since_ns
             return [self._motion_change(motion, ended_at_ns=None)]
@@ -295,6 +319,16 @@ class EventMachine:
             ),
         )
         return Change(event, None)
+
+
+def _near(track: Track, moving: Sequence[Box]) -> bool:
+    around = _around(track.last.box, track.last.box)
+    return any(inside(box, around) > 0 for box in moving)
+
+
+def _at_rest(track: Track, at_ns: int) -> bool:
+    """Whether it stands where it was seen, as far as anybody can tell."""
+    return track.stands and not track.disturbed and at_ns - track.last.at_ns < _REST_S * NS_PER_S
 
 
 def _parked(track: Track) -> bool:

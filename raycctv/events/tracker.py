@@ -31,6 +31,9 @@ _MOVING_SHARE = 0.25
 
 _STILL_VIEWS = 2
 
+_STANDING_VIEWS = 5
+"""Views in a row without motion after which an object stands: a second of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -62,6 +65,8 @@ class Track:
         lowest: its worst score.
         crops: how many the detector was asked about for it, other objects' included.
         changed: largest share of the picture that had changed in one of its views.
+        asked_ns: the last frame in which the detector was asked where it should be; 0 before that.
+        disturbed: something has moved near it since its last view.
     """
 
     id: int
@@ -78,6 +83,8 @@ class Track:
     lowest: float = 1.0
     crops: int = 0
     changed: float = 0.0
+    asked_ns: int = 0
+    disturbed: bool = False
     _excused_ns: int = 0
     _stood: Box = (0.0, 0.0, 0.0, 0.0)
     _still_run: int = 0
@@ -94,9 +101,22 @@ class Track:
         """What it was called most, weighted with the scores."""
         return max(self.votes, key=lambda label: self.votes[label])
 
+    @property
+    def stands(self) -> bool:
+        """Whether it has not moved for a while."""
+        return self._still_run >= _STANDING_VIEWS
+
+    def looked_ns(self, at_ns: int) -> int:
+        """How long ago it was last seen, or asked about."""
+        return at_ns - max(self.last.at_ns, self.asked_ns)
+
     def unseen_ns(self, at_ns: int) -> int:
         """How long it has not been seen although somebody looked."""
         return at_ns - self.last.at_ns - self._excused_ns
+
+    def not_asked(self, at_ns: int) -> None:
+        """Nothing has moved there since its last view: it is as it was, whoever looked or not."""
+        self._excused_ns = at_ns - self.last.at_ns
 
     def excuse(self, ns: int) -> None:
         """Nobody looked for so long."""
@@ -120,6 +140,7 @@ class Track:
         )
         self.last = view
         self._excused_ns = 0
+        self.disturbed = False
         if view.score > self.best.score:
             self.best = view
         self._count(view)

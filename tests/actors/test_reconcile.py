@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.reconcile import Actions, readers_wanted, reconcile, shared_out
+from actors.reconcile import Actions, detectors_wanted, gpu_share, readers_wanted, reconcile, shared_out
 from raycctv.types import CameraName
 
 GATE, YARD = CameraName("gate"), CameraName("yard")
@@ -50,6 +50,19 @@ def test_readers_are_shared_where_cameras_crowd_the_cores(
     cameras: int, per_reader: int | None, cores: float, wanted: int
 ) -> None:
     assert readers_wanted(cameras, per_reader, cores) == wanted
+
+
+@pytest.mark.parametrize(
+    ("configured", "cores", "gpus", "wanted"),
+    [(None, 2, 0, 1), (None, 8, 0, 1), (None, 32, 0, 5), (None, 32, 2, 2), (3, 2, 1, 3), (None, 0, 0, 1)],
+)
+def test_detectors_are_as_many_as_the_hardware_feeds(configured: int | None, cores: float, gpus: float, wanted: int) -> None:
+    assert detectors_wanted(configured, cores, gpus) == wanted
+
+
+def test_detectors_share_gpus_so_that_each_finds_room_on_one() -> None:
+    assert [gpu_share(detectors, 2) for detectors in (1, 2, 3, 4, 5)] == [1, 1, 1 / 2, 1 / 2, 1 / 3]
+    assert gpu_share(3, 0) == 0
 
 
 def test_reader_of_one_camera_is_called_after_it() -> None:

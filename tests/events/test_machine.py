@@ -151,6 +151,12 @@ def test_motion_of_a_branch_in_the_wind_is_no_event() -> None:
     assert states(stir(60, 0.2, roam=5, score=0.02)) == [("motion", False)]
 
 
+def test_motion_that_is_large_and_goes_somewhere_is_an_event_sooner() -> None:
+    assert states(stir(2, 0.2, roam=30, score=0.02)) == [("motion", False)]
+    assert stir(0.8, 0.2, roam=30, score=0.02) == []
+    assert stir(2, 0.2, roam=30, score=0.002) == stir(2, 0.2, roam=5, score=0.02) == []
+
+
 def test_motion_now_and_then_is_no_event_as_soon() -> None:
     assert states(stir(5, 0.2, roam=30, score=0.002)) == [("motion", False)]
     assert stir(5, 1.5, roam=30, score=0.002) == []
@@ -178,3 +184,48 @@ def test_every_event_begins_once_and_ends_once_and_in_that_order(seen: list[tupl
         else:
             assert begun.pop(event.id).started_at_ns == event.started_at_ns <= event.ended_at_ns
     assert begun == {}
+
+
+def stood(events: EventMachine, seconds: float, sees: Any = lambda _: True, moving: Any = lambda _: ()) -> list[float]:
+    """Somebody walks for 2 s and stands for so long; says when the detector is asked, who sees him where ``sees`` says so."""
+    for view in walk(0, 2):
+        events.to_ask(view.at_ns, [view.box])
+        events.observe(view.at_ns, [view])
+    asked = []
+    for step in range(1, round(seconds / STEP_S)):
+        t = round(1.8 + step * STEP_S, 3)
+        at_ns = round(t * NS_PER_S)
+        events.advance(at_ns)
+        if events.to_ask(at_ns, moving(t)):
+            asked.append(t)
+            events.observe(at_ns, [person(t, 108, moving=0.0)] if sees(t) else [])
+    return asked
+
+
+def test_object_that_stands_is_asked_about_seldom_and_its_event_goes_on() -> None:
+    events = machine()
+    asked = [t for t in stood(events, 60) if t > 4]
+    assert len(asked) == pytest.approx(56 / 5, abs=2)
+    leaving = [person(61.8 + i * STEP_S, 108 + i * 12) for i in range(20)]
+    assert events.to_ask(leaving[0].at_ns, [leaving[0].box])
+    assert states(run(events, leaving)) == [("person", True)]
+
+
+def test_object_that_stands_is_asked_about_at_once_where_something_moves() -> None:
+    asked = stood(machine(), 20, moving=lambda t: [(100.0, 100.0, 130.0, 200.0)] if 8.5 < t < 9.5 else [])
+    assert [t for t in asked if 8.5 < t < 9.5] == pytest.approx([8.6, 8.8, 9.0, 9.2, 9.4])
+
+
+def test_object_that_was_disturbed_and_is_not_seen_again_has_left() -> None:
+    events = machine()
+    passing = [(100.0, 100.0, 130.0, 200.0)]
+    stood(events, 14, sees=lambda t: t < 8.5, moving=lambda t: passing if 8.5 < t < 9.5 else [])
+    assert len(events.keys()) == 1
+    gone_ns = round((8.5 + Events().lost_s + Events().cool_down_s + 1) * NS_PER_S)
+    assert states(events.advance(gone_ns)) == [("person", True)]
+
+
+def test_object_that_three_looks_do_not_find_has_left_though_nothing_moved() -> None:
+    events = machine()
+    stood(events, 40, sees=lambda t: t < 6)
+    assert events.keys() == set()
