@@ -4,6 +4,7 @@ import itertools
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
+
+_END_S = 8.0
+"""Time in which the end of every open event is told, before the supervisor's patience ends."""
 
 
 @ray.remote
@@ -54,6 +58,7 @@ class Reader:
         self._sink = sink
         self._lock = threading.Lock()
         self._readings: dict[CameraName, _Reading] = {}
+        self._told: Any = None
         self._metrics = Publisher(self._samples, loki)
         if ray.get_runtime_context().was_current_actor_reconstructed:
             with suppress(ValueError):  # no supervisor: the next one tells all readers
@@ -93,9 +98,15 @@ class Reader:
         return {name: reading.sample() for name, reading in self._readings.copy().items()}
 
     def stop(self) -> None:
-        """Stop reading; returns at once."""
+        """Stop reading, and return when the sink has been told how each open event ended, or after a few seconds."""
+        deadline_s = time.monotonic() + _END_S
         self._metrics.close()
+        readings = list(self._readings.values())
         self.read({})
+        for reading in readings:
+            reading.settle(max(deadline_s - time.monotonic(), 0))
+        if self._told is not None:  # calls are answered in turn
+            ray.wait([self._told], timeout=max(deadline_s - time.monotonic(), 0))
 
     def _samples(self) -> Iterator[Sample]:
         for reading in self._readings.copy().values():
@@ -112,7 +123,7 @@ class Reader:
         return future
 
     def _emit(self, report: "Report") -> None:
-        self._sink.record.remote(report.event, report.snapshot_jpeg)
+        self._told = self._sink.record.remote(report.event, report.snapshot_jpeg)
 
 
 class _Reading:
@@ -146,6 +157,10 @@ class _Reading:
     def stop(self) -> None:
         self._stopped.set()
         self._reader.stop()
+
+    def settle(self, timeout_s: float) -> None:
+        """Return when all that it began to tell is told, or after ``timeout_s``."""
+        self._reader.settled.wait(timeout_s)
 
     def _run(self) -> None:
         from raycctv.sinks.component_log import CAMERA

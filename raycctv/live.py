@@ -97,6 +97,8 @@ class _InFlight:
 class LiveReader:
     """Reads, analyses and reports one camera until :meth:`stop`.
 
+    ``settled`` is set while no event can be open: no connection stands, and how each event ended was told.
+
     Args:
         ask: sends crops uint8 (N, 300, 300, 3) to a detector; may raise, or fail its future, at any time.
         emit: takes each new state of an event.
@@ -113,6 +115,8 @@ class LiveReader:
         self._ask = ask
         self._emit = emit
         self._load = CpuLoad(name, config.decode.busy, clock)
+        self.settled = threading.Event()
+        self.settled.set()
         self._stop = threading.Event()
         self._presence = Presence(name, clock, lambda event: self._tell(Report(event, None)))
         self._window: Window[_InFlight] = Window(config.detection.in_flight)
@@ -164,6 +168,7 @@ class LiveReader:
 
     def _opened(self, opened: Opened, timeline: LiveTimeline | FileTimeline) -> None:
         info = opened.info
+        self.settled.clear()
         self._timeline, self._behind = timeline, False
         self._analysis = Analysis(self._name, self._camera, self._config, (info.width_px, info.height_px))
         self._decoder = open_decoder(self._name, info, timeline, self._analysis, self._config.decode, self._pressed)
@@ -301,13 +306,13 @@ class LiveReader:
         self._emit(report)
 
     def _close(self, state: str) -> None:
-        """The connection is gone, and with it everything that was under way."""
+        """The connection is gone, and with it everything that was under way. The state says so once all events are told."""
+        if self._analysis is not None:
+            self._land()
+            for flight in self._window.clear():
+                self._drop(flight, "disconnected")
+            self._analysis.close()
+            self._publish()
+            self._analysis = self._decoder = None
+        self.settled.set()
         self.stats.state = state
-        if self._analysis is None:
-            return
-        self._land()
-        for flight in self._window.clear():
-            self._drop(flight, "disconnected")
-        self._analysis.close()
-        self._publish()
-        self._analysis = self._decoder = None
