@@ -640,12 +640,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     options = parser.parse_args()
     with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
-        rows = list(
-            bar.track(
-                measure(options.data, options.only or PARTS, options.backend, options.quick, options.minutes),
-                description="looking",
-            )
-        )
+        looking = measure(options.data, options.only or PARTS, options.backend, options.quick, options.minutes)
+        rows = list(bar.track(looking, description="looking"))
     if options.json:
         print(json.dumps([asdict(row) for row in rows]))
         return

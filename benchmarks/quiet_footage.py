@@ -70,13 +70,20 @@ def _of_width(picture: Any) -> Image:
     return np.asarray(cv2.resize(picture, (WIDTH_PX, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+def _read(path: Path) -> Image:
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise FileNotFoundError(path)
+    return np.asarray(picture, np.uint8)
+
+
 def clip(name: str) -> Callable[[Path, float, float], list[Image]]:
     """A clip's own pictures between two seconds."""
 
     def pictures(data: Path, start_s: float, end_s: float) -> list[Image]:
         video = cv2.VideoCapture(str(data / "clips" / name))
         step = max(1, round(video.get(cv2.CAP_PROP_FPS) / FPS))
-        found = []
+        found: list[Image] = []
         for index in itertools.count():
             there, picture = video.read()
             at_s = index / video.get(cv2.CAP_PROP_FPS)
@@ -97,19 +104,17 @@ def vtest(data: Path, start_s: float, end_s: float) -> list[Image]:
 
 def waving_trees(data: Path, first: float, last: float) -> list[Image]:
     """Trees that sway, every other of 15 pictures a second."""
-    return [
-        _of_width(cv2.imread(str(data / f"wavingtrees/b{number:05d}.png"))) for number in range(round(first), round(last), 2)
-    ]
+    return [_of_width(_read(data / f"wavingtrees/b{number:05d}.png")) for number in range(round(first), round(last), 2)]
 
 
 def beside_the_motorway(data: Path, first: float, last: float) -> list[Image]:
     """Trees and verges as they were; where anything ever moved, or might have, the median of what was there."""
     numbers = range(round(first), round(last), 3)
-    seen = np.stack([cv2.imread(str(data / f"cdnet_highway/input/in{number:06d}.jpg")) for number in numbers])
+    seen = np.stack([_read(data / f"cdnet_highway/input/in{number:06d}.jpg") for number in numbers])
     moved = np.zeros(seen.shape[1:3], np.uint8)
     for number in range(470, 1701, 2):
-        truth = cv2.imread(str(data / f"cdnet_highway/groundtruth/gt{number:06d}.png"), cv2.IMREAD_GRAYSCALE)
-        moved |= np.asarray(truth != 0, np.uint8)
+        truth = _read(data / f"cdnet_highway/groundtruth/gt{number:06d}.png")
+        moved |= np.asarray(truth[..., 0] != 0, np.uint8)
     road = cv2.dilate(moved, np.ones((9, 9), np.uint8)).astype(bool)
     seen[:, road] = np.median(seen, axis=0).astype(np.uint8)[road]
     return [_of_width(picture) for picture in seen[:_LOOP_FRAMES]]
@@ -233,7 +238,7 @@ def clouds(random: np.random.Generator, shape: tuple[int, int]) -> Draw:
 
 
 def headlights(random: np.random.Generator, shape: tuple[int, int]) -> Draw:
-    """In the dark, about every 20 s: a pool of light comes from a car that the picture does not show, and goes over it in 3 s."""
+    """In the dark, about every 20 s, a pool of light from a car that is not in the picture goes over it in 3 s."""
     dark, (height, width) = night(random, shape), shape
     rows, columns = np.mgrid[:height, : 3 * width].astype(np.float32)
     pool = 80 * np.exp(-(((columns - 1.5 * width) / (0.16 * width)) ** 2) - ((rows - 0.65 * height) / (0.2 * height)) ** 2)
@@ -297,9 +302,10 @@ WEATHER: dict[str, Callable[[np.random.Generator, tuple[int, int]], Draw]] = {
 
 
 def clips(minutes: float) -> list[Quiet]:
-    """All of them, the reported half of 2 hours by 3.5 minutes. Of each drawn weather in each place so many minutes, and of what sways by itself twice as many.
+    """All of them; with 3.5 minutes the reported half has two hours.
 
-    The places of the reported half are not those of the tuning half; of trees and verges it is another stretch of time.
+    Of each drawn weather in each place so many minutes, and of what sways by itself twice as many. The places of the reported
+    half are not those of the tuning half; of trees and verges it is another stretch of time.
     """
     seconds, seeds = 60 * minutes, itertools.count(1)
     places = (
