@@ -49,11 +49,11 @@ def moving(seen: list[MotionResult]) -> list[int]:
 
 
 def sway(luma: Luma, t: float) -> None:
-    """Leaves: sharp blots that go to and fro by 4 px, each in its own time."""
+    """Leaves: sharp blots, light and dark, that go to and fro by 8 px, each in its own time."""
     random = np.random.default_rng(5)
-    for top, left, phase, beat in random.uniform((80, 300, 0, 3), (200, 460, 6, 6), (60, 4)):
-        x = round(left + 4 * np.sin(beat * t + phase))
-        luma[round(top) : round(top) + 10, x : x + 10] = 190
+    for top, left, phase, beat in random.uniform((80, 300, 0, 2), (200, 460, 6, 5), (30, 4)):
+        x = round(left + 8 * np.sin(beat * t + phase))
+        luma[round(top) : round(top) + 10, x : x + 10] = 190 if phase > 3 else 40
 
 
 def shake(luma: Luma, t: float) -> None:
@@ -65,8 +65,8 @@ def shake(luma: Luma, t: float) -> None:
 
 
 def cloud(luma: Luma, t: float) -> None:
-    """Its soft shadow comes over the left half within 3 s, and stays."""
-    shade = 0.4 * np.clip((t - 8) / 3, 0, 1) * np.clip((400 - np.arange(WIDTH)) / 150, 0, 1)
+    """Its soft shadow comes over the left half within a second, and stays."""
+    shade = 0.5 * np.clip((t - 9) / 0.8, 0, 1) * np.clip((400 - np.arange(WIDTH)) / 150, 0, 1)
     luma[:] = (luma * (1 - shade)).astype(np.uint8)
 
 
@@ -85,10 +85,10 @@ def rain(luma: Luma, t: float) -> None:
 
 
 def keyframe_pulse(luma: Luma, t: float) -> None:
-    """Once a second all blocks of 8 x 8 are coded anew, and come out up to 6 levels brighter or darker."""
+    """Once a second all blocks are coded anew, and come out up to 8 levels brighter or darker."""
     if round(t * FPS) % FPS == 0:
-        blocks = np.random.default_rng(round(t)).integers(-6, 7, (HEIGHT // 8, WIDTH // 8))
-        luma[:] = np.clip(luma + np.kron(blocks, np.ones((8, 8))), 0, 255).astype(np.uint8)
+        blocks = np.random.default_rng(round(t)).integers(-8, 9, (HEIGHT // 24, WIDTH // 32))
+        luma[:] = np.clip(luma + np.kron(blocks, np.ones((24, 32))), 0, 255).astype(np.uint8)
 
 
 def lamp(luma: Luma, t: float) -> None:
@@ -97,9 +97,9 @@ def lamp(luma: Luma, t: float) -> None:
         luma[:, 120:] //= 2
 
 
-def dusk(luma: Luma, t: float) -> None:
-    """Exposure follows the evening: 6 grey levels a second."""
-    luma[:] = np.clip(luma.astype(np.float32) - 6 * t, 0, 255).astype(np.uint8)
+def exposure(luma: Luma, t: float) -> None:
+    """The camera lets in less light: 50 grey levels within half a second."""
+    luma[:] = np.clip(luma.astype(np.float32) - 100 * np.clip(t - 9, 0, 0.5), 0, 255).astype(np.uint8)
 
 
 def night(luma: Luma, t: float) -> None:

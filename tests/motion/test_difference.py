@@ -17,12 +17,6 @@ def test_motion_of_an_empty_scene_is_none() -> None:
     assert moving(results(scene(10, nothing))) == []
 
 
-@pytest.mark.parametrize("noise", [0.0, 8.0, 15.0])
-def test_motion_threshold_follows_sensor_noise(noise: float) -> None:
-    seen = moving(results(scene(20, nothing, noise)))
-    assert [index for index in seen if index > 5 * FPS] == []
-
-
 def test_motion_box_holds_the_walker_in_source_pixels() -> None:
     seen = results(scene(6, walker))
     assert moving(seen)[0] in (20, 21)
