@@ -46,23 +46,22 @@ class Launcher:
 
     def __init__(self, folder: Path, hosts: Hosts) -> None:
         self._folder, self.hosts = folder, hosts
+        self.name = f"raycctv-test-{os.getpid()}"
         home = folder / "home"
         (home / ".ray").mkdir(parents=True)
         self.token = home / ".ray" / "auth_token"
         self.token.write_text("0123456789abcdef" * 4)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         self.environment = {
-            **kept, "HOME": str(home), "RAY_TMPDIR": str(folder / "ray"), "RAY_USAGE_STATS_ENABLED": "0",
-            "PATH": f"{VENV}/bin:{os.environ['PATH']}",
+            **kept, "HOME": str(home), "RAY_USAGE_STATS_ENABLED": "0", "PATH": f"{VENV}/bin:{os.environ['PATH']}",
         }  # fmt: skip
-        (folder / "ray" / "ray").mkdir(parents=True)
         self.config = folder / "cluster.yaml"
         self.config.write_text(yaml.safe_dump(self._shortened()))
 
     def _shortened(self) -> dict[str, Any]:
         head, *workers = self.hosts.hosts
         wanted = read("cluster.yaml")
-        wanted["cluster_name"] = self.hosts.hosts[0].address.replace(".", "-")
+        wanted["cluster_name"] = self.name
         wanted["provider"] |= {"head_ip": head.address, "worker_ips": [host.address for host in workers]}
         wanted["auth"] = {"ssh_user": "root", "ssh_private_key": str(self.hosts.key)}
         wanted["file_mounts"] |= {"~/raycctv": str(REPOSITORY), "~/.ray/auth_token": str(self.token)}
@@ -90,7 +89,10 @@ def launcher(tmp_path: Path, weights: Path) -> Iterator[Launcher]:
     if not possible():
         pytest.skip("hosts of our own need root and Linux namespaces")
     with Hosts(tmp_path / "hosts", 2) as hosts:
-        yield Launcher(tmp_path, hosts)
+        made = Launcher(tmp_path, hosts)
+        yield made
+    for state in Path("/tmp/ray").glob(f"cluster-{made.name}.*"):  # noqa: S108 - where Ray's launcher remembers clusters
+        state.unlink()
 
 
 @pytest.mark.slow
