@@ -102,7 +102,7 @@ class RayCluster:
         if "actor" not in told:
             return None
         try:
-            reader = ray.get_actor(told["actor"], namespace=names.NAMESPACE)
+            reader: Any = ray.get_actor(told["actor"], namespace=names.NAMESPACE)
             picture: Picture | None = ray.get(reader.picture.remote(camera, width_px), timeout=_PICTURE_S)
         except (RayError, ValueError, TimeoutError) as error:
             raise ClusterError(f"the reader of {camera} does not answer: {error}") from error

@@ -92,7 +92,8 @@ class AuditLog:
         given = {condition: value for condition, value in wanted.items() if value is not None}
         where = " AND ".join(["true", *given])
         query = f"SELECT id, at_ns, account, address, what, camera, details FROM audit WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        return [Note(*row[:6], details=json.loads(row[6])) for row in self._database.read(query, *given.values(), limit)]
+        rows = self._database.read(query, *given.values(), limit)
+        return [Note(*known, json.loads(details)) for *known, details in rows]
 
     def _is_due(self, key: tuple[str | None, str, str | None]) -> bool:
         now_s = self._clock.monotonic_s()

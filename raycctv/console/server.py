@@ -91,7 +91,7 @@ def _listening(host: str, port: int) -> socket.socket:
     while True:
         try:
             family, *_, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-            return socket.create_server(where[:2], family=family, backlog=128)  # type: ignore[arg-type]
+            return socket.create_server(where[:2], family=family, backlog=128)
         except OSError as error:
             if time.monotonic() > deadline_s:
                 raise ConsoleError(f"console: cannot listen on {host} port {port}: {error.strerror}") from error
