@@ -139,3 +139,10 @@ def test_digest_changes_with_the_password_and_with_nothing_less() -> None:
 def test_hardware_is_wanted_as_it_is_written(wanted: str) -> None:
     """YAML reads a bare ``off`` as false."""
     assert parse(f"{CAMERA}decode: {{hardware: {wanted}}}").decode.hardware == wanted
+
+
+@pytest.mark.parametrize("password", ["a#hunter2", "hunter2/b#c", "h?x#hunter2", "hunter2 #", "[hunter2"])
+def test_password_that_breaks_its_url_is_not_told(password: str) -> None:
+    with pytest.raises(ConfigError, match="is no URL; in user and password write") as error:
+        good(password)
+    assert "hunter2" not in str(error.value)
