@@ -63,6 +63,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator
     """Ray runs before any secret is known to the one who starts it, as on a cluster; then cameras with secrets go up."""
     folder = tmp_path_factory.mktemp("user")
     with users_machine(folder) as made:
+        made.environment["RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR"] = str(folder / "dashboards")
         made.raycctv("up", made.write("before.yaml", "footage", hall="rtmp://127.0.0.1:1/live/hall"), *dashboard(made))
         (folder / "cameras.yaml").write_text(CONFIG.replace("ROOT", "footage"))
         done = made.run("raycctv", "up", "cameras.yaml", **SECRETS)
@@ -124,6 +125,13 @@ def test_actors_are_readable_where_operators_look(machine: Machine) -> None:
     found = {actor["name"]: actor["class_name"] for actor in json.loads(listed.stdout)}
     assert found.items() >= {"supervisor": "Supervisor", "reader:gate": "Reader", "reader:yard": "Reader"}.items()
     assert "detector:0" in found
+
+
+def test_ray_writes_the_dashboards_of_its_metrics_tab(machine: Machine) -> None:
+    """Where the containers' Grafana looks for them: tests/deploy/test_deployment.py."""
+    written = json.loads((machine.folder / "dashboards" / "default_grafana_dashboard.json").read_text())
+    assert written["uid"] == "rayDefaultDashboard"
+    assert {variable["name"] for variable in written["templating"]["list"]} >= {"datasource"}
 
 
 @pytest.mark.parametrize("listing", LISTINGS)
