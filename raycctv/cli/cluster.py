@@ -67,18 +67,6 @@ def up(
         stdout.print(f"log in as {first[0]} with the password {first[1]} (this is shown once)", markup=False)
 
 
-def _warn_unless_protected() -> None:
-    from raycctv.sealing import protected
-
-    if not protected():
-        stderr.print(
-            "warning: this Ray asks for no token, so whoever reaches its ports may read passwords and run programs; "
-            "docs/operations.md, Safety",
-            style="yellow",
-            markup=False,
-        )
-
-
 def status(address: Address = None, json: Json = False) -> None:
     """What every part of the running raycctv is doing. Exits 1 where raycctv does not run or a part has failed."""
     from actors import cluster
@@ -112,6 +100,18 @@ def down(
             cluster.undeploy(supervisor, keep_recording=keep_recording)
     ray_stopped = not keep_ray and address is None and cluster.stop_head()
     stdout.print("stopped" if supervisor is not None else "raycctv was not running", "and Ray too" if ray_stopped else "")
+
+
+def _warn_unless_protected() -> None:
+    from raycctv.sealing import protected
+
+    if not protected():
+        stderr.print(
+            "warning: this Ray asks for no token, so whoever reaches its ports may read passwords and run programs; "
+            "docs/operations.md, Safety",
+            style="yellow",
+            markup=False,
+        )
 
 
 def _plain(value: Any) -> object:
