@@ -97,5 +97,8 @@ def _answer(request: Request, status: int, detail: str, headers: dict[str, str] 
     if path.startswith(("/api/", "/static/")):
         return JSONResponse({"detail": detail}, status, headers)
     if status == 401:
-        return render(request, "login.html", status, next=path, problem="")
-    return render(request, "error.html", status, detail=detail, code=status)
+        page = render(request, "login.html", status, next=path, problem="")
+    else:
+        page = render(request, "error.html", status, detail=detail, code=status)
+    page.headers.update(headers or {})
+    return page
