@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_EVERY_S = 5.0
+EVERY_S = 5.0
+"""Time between two publications."""
+
 _LAGS = 75
 """Frames of 5 s at 15 a second."""
 
@@ -133,7 +135,7 @@ class Publisher:
     """
 
     def __init__(
-        self, look: Callable[[], Iterable[Sample]], loki: "LokiHandler | None" = None, every_s: float = _EVERY_S
+        self, look: Callable[[], Iterable[Sample]], loki: "LokiHandler | None" = None, every_s: float = EVERY_S
     ) -> None:
         self._look = look
         self._loki = loki
@@ -152,13 +154,17 @@ class Publisher:
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
             try:
-                for sample in self._look():
-                    self._publish(sample)
-                if self._loki is not None:
-                    for sample in of_loki(self._loki.component, self._loki.status()):
-                        self._publish(sample)
+                self.publish()
             except Exception:  # metrics must not end with one bad look
                 log.exception("metrics could not be published; going on")
+
+    def publish(self) -> None:
+        """Publish once, now."""
+        for sample in self._look():
+            self._publish(sample)
+        if self._loki is not None:
+            for sample in of_loki(self._loki.component, self._loki.status()):
+                self._publish(sample)
 
     def _publish(self, sample: Sample) -> None:
         metric = self._metric(sample.name)

@@ -6,7 +6,7 @@ stand (:class:`raycctv.types.Stance`), and of a keyframe whether it tells anothe
 ways of decoding (:class:`Mode`):
 
 - *watching*: keyframes alone, and every third one where the gate has proved itself. A keyframe that differs, or inter-frame
-  packets that grow (:mod:`.packet_gate`), wake it.
+  packets that grow (:mod:`.packet_gate`), wake it. A gate that a keyframe knows better than must prove itself anew.
 - *everything*: after waking, while something happens. The kept packets are decoded first, so that what happened before the
   waking is seen too; such frames are *late*. Packets that grow say when that began, and only what is near that is decoded.
 - *skimming*: the first frames of each GOP. Three of them are enough to hold a known object that stands still. While the
@@ -51,6 +51,9 @@ within seven and a half seconds."""
 
 _LEFT_OUT = 2
 """Keyframes left out one after the other."""
+
+_UNFORESEEN = 10
+"""Pictures before a keyframe in which something moves, about which the gate says nothing, until it has slept."""
 
 _BEFORE_ALARM = 10
 """Packets before those that raised an alarm whose GOP is decoded too: what begins slowly shows in no single packet."""
@@ -193,7 +196,7 @@ class AdaptiveDecoder:
         self._broken = False
         self._given_s = -math.inf
         self._woken: tuple[str, int] | None = None
-        self._stirred = False
+        self._stirred = 0
 
     @property
     def decoded(self) -> int:
@@ -297,12 +300,15 @@ class AdaptiveDecoder:
         if frame is None:
             return
         if self._attention.differs(frame) and not (self.mode is Mode.SKIMMING and self._pressure):
+            watched = self.mode is Mode.WATCHING
             self._wake("keyframe")
             yield from self._replay(self._before)
+            if watched and self._stirred > _UNFORESEEN:
+                self._audits.doubt()
         elif self.mode is Mode.WATCHING and self._audits.due(frame.captured_at_ns):
             self.stats.audits += 1
             yield from self._replay(self._before[-1:])
-            self._audits.done(frame.captured_at_ns, missed=self._stirred)
+            self._audits.done(frame.captured_at_ns, missed=self._stirred > 0)
             if self._stirred:
                 self.stats.audit_misses += 1
                 self._gate.has_missed()
@@ -360,12 +366,12 @@ class AdaptiveDecoder:
         yield from self._through([packet for gop in (*before, self._gop) for packet in gop.packets])
 
     def _through(self, packets: Sequence[Packet]) -> Iterator[Frame]:
-        self._stirred = False
+        self._stirred = 0
         for packet in packets:
             self.late = packet is not packets[-1]
             for frame in self._given(self._decoder.decode(packet)):
                 yield frame
-                self._stirred |= self._attention.stance is not Stance.QUIET
+                self._stirred += self._attention.stance is not Stance.QUIET
         self.late = False
 
     def _given(self, frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -431,6 +437,7 @@ class _Audits:
         self._next_s = min(_AUDIT_FIRST_S, every_s)
         self._due_ns: int | None = None
         self._missed: deque[bool] = deque(maxlen=_AUDITS_KEPT)
+        self._clean = 0
 
     @property
     def misses(self) -> int:
@@ -438,8 +445,12 @@ class _Audits:
 
     @property
     def clean(self) -> bool:
-        """Whether the last three found nothing."""
-        return len(self._missed) >= _CLEAN and not any(list(self._missed)[-_CLEAN:])
+        """Whether three have found nothing since there was a reason to doubt."""
+        return self._clean >= _CLEAN
+
+    def doubt(self) -> None:
+        """Something moved of which the gate said nothing; that nothing was missed for long counts no more."""
+        self._clean = 0
 
     def due(self, now_ns: int) -> bool:
         if self._due_ns is None:
@@ -448,6 +459,7 @@ class _Audits:
 
     def done(self, now_ns: int, *, missed: bool) -> None:
         self._missed.append(missed)
+        self._clean = 0 if missed else self._clean + 1
         self._next_s = _AUDIT_FIRST_S if missed else min(2 * self._next_s, self._every_s)
         self._due_ns = now_ns + round(self._next_s * NS_PER_S)
 

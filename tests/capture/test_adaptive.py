@@ -224,6 +224,25 @@ def test_gate_three_clean_audits_prove(walk: Path) -> None:
     assert not run(walk, Looker(moving=(99, 99)))._audits.clean
 
 
+@pytest.mark.parametrize(("deaf", "from_s", "doubted"), [(True, 13.0, True), (True, 15.7, False), (False, 13.0, False)])
+def test_gate_that_a_keyframe_knows_better_than_must_prove_itself_anew(
+    walk: Path, monkeypatch: pytest.MonkeyPatch, deaf: bool, from_s: float, doubted: bool
+) -> None:
+    """It has proved itself by 12 s. What begins at a keyframe's very door it could not foresee."""
+    looker = Looker((from_s, 19.0))
+    stream, coded = packets(walk)
+    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 2.0, lambda: Pressure.NONE)
+    clean: list[bool] = []
+    monkeypatch.setattr(PacketGate, "alarmed", lambda *_: not deaf and looker._moves(len(clean) / FPS))
+    for packet in coded:
+        for frame in decoder.decode(packet):
+            looker.seen_s.append(frame.media_time_s)
+        clean.append(decoder._audits.clean)
+    assert clean[round(12.5 * FPS)]
+    assert clean[20 * FPS] is not doubted
+    assert clean[-1]
+
+
 def test_gate_that_misses_again_and_again_is_trusted_no_more(walk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PacketGate, "alarmed", lambda *_: False)
 
