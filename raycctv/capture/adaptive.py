@@ -204,6 +204,11 @@ class AdaptiveDecoder:
         return self._decoder.decoded
 
     @property
+    def watching(self) -> bool:
+        """Whether nothing happens, so that most packets are only kept."""
+        return self.mode is Mode.WATCHING
+
+    @property
     def corrupt(self) -> int:
         """Packets and pictures that could not be decoded whole."""
         return self._decoder.corrupt

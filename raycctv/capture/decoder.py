@@ -46,6 +46,9 @@ class Decoder:
     late = False
     """No frame comes later than its packet asks for; see :class:`raycctv.capture.adaptive.AdaptiveDecoder`."""
 
+    watching = False
+    """Every packet is decoded, whatever it shows."""
+
     def __init__(
         self, camera: CameraName, info: StreamInfo, timeline: Timeline, threads: int = 1, reason: str | None = None
     ) -> None:

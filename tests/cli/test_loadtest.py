@@ -46,7 +46,7 @@ def test_loadtest_measures_its_cameras_after_the_warm_up(pedestrians: Path, weig
     assert (run["cameras_count"], run["activity"], run["seconds"], run["warm_up_s"]) == (2, 0.5, SECONDS, WARM_UP)
     check_cameras(run)
     assert run["servers"]["loki"]["sent"] >= sum(run["events"].values()) > 0
-    assert {"reader", "sink", "storage"} <= {dict(labels)["component"] for labels in loki.streams}
+    assert {"reader", "storage", "supervisor", "events"} <= {dict(labels)["component"] for labels in loki.streams}
     assert not loki.problems
     assert (
         set(run["cpu_cores"]) == set(run["rss_bytes"]) == set(run["pss_bytes"]) == set(run["rss_slope_bytes_per_min"]) == PARTS
