@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ray.util.metrics import Counter, Gauge
 
+from raycctv.types import Fallback
+
 if TYPE_CHECKING:
     from raycctv.sinks.loki import LokiHandler
 
@@ -37,6 +39,13 @@ METRICS: Mapping[str, Metric] = {
     "raycctv_camera_up": Metric("gauge", "1 while the camera's stream is read.", ("camera",)),
     "raycctv_frames_total": Metric("counter", "Pictures that the stream carried.", ("camera",)),
     "raycctv_decoded_frames_total": Metric("counter", "Pictures that were decoded.", ("camera",)),
+    "raycctv_decoded_whole": Metric(
+        "gauge", "1 while every picture is decoded, whatever it shows, for this reason.", ("camera", "reason")
+    ),
+    "raycctv_wakes_total": Metric("counter", "Times that something woke a quiet camera's decoder.", ("camera", "by")),
+    "raycctv_false_wakes_total": Metric("counter", "Of these, those after which nothing was found.", ("camera",)),
+    "raycctv_audits_total": Metric("counter", "Looks at all pictures of a quiet camera's GOP.", ("camera",)),
+    "raycctv_audit_misses_total": Metric("counter", "Of these, those that found motion.", ("camera",)),
     "raycctv_corrupt_total": Metric("counter", "Packets and pictures that could not be decoded whole.", ("camera",)),
     "raycctv_lag_seconds": Metric("gauge", "Capture to analysed, the longest of the last 75 frames.", ("camera",)),
     "raycctv_candidates_total": Metric("counter", "Crops that a detector answered for.", ("camera",)),
@@ -79,6 +88,7 @@ def of_reader(stats: Any) -> Iterator[Sample]:
     yield Sample("raycctv_frames_total", stats.frames, camera)
     yield Sample("raycctv_decoded_frames_total", stats.decoded_frames, camera)
     yield Sample("raycctv_corrupt_total", stats.corrupt, camera)
+    yield from _of_decoding(stats.decode, camera)
     yield Sample("raycctv_candidates_total", stats.candidates, camera)
     lag_s = max(islice(reversed(stats.lags_s.copy()), _LAGS), default=None)
     if lag_s is not None:
@@ -87,6 +97,17 @@ def of_reader(stats: Any) -> Iterator[Sample]:
         yield Sample("raycctv_dropped_candidates_total", count, {**camera, "reason": reason})
     for kind, count in dict(stats.events).items():
         yield Sample("raycctv_events_total", count, {**camera, "kind": kind})
+
+
+def _of_decoding(decode: Mapping[str, Any], camera: Mapping[str, str]) -> Iterator[Sample]:
+    """Samples of :meth:`raycctv.capture.adaptive.AdaptiveDecoder.status`, or of what decodes everything."""
+    for fallback in Fallback:
+        yield Sample("raycctv_decoded_whole", float(decode.get("fallback") == fallback), {**camera, "reason": fallback})
+    for by, count in decode.get("wakes", {}).items():
+        yield Sample("raycctv_wakes_total", count, {**camera, "by": by})
+    for what in ("false_wakes", "audits", "audit_misses"):
+        if what in decode:
+            yield Sample(f"raycctv_{what}_total", decode[what], camera)
 
 
 def of_detector(name: str, stats: Any) -> Iterator[Sample]:

@@ -15,7 +15,7 @@ ways of decoding (:class:`Mode`):
 - *catching up*: keyframes alone, whatever they show, until what comes is no longer old.
 
 Now and then a quiet GOP is decoded whole (*audit*). What it finds has been missed, and moves the gate's threshold. A camera
-whose gate misses too often, or whose GOP cannot be kept, is decoded whole and says why (:attr:`AdaptiveDecoder.reason`).
+whose gate misses too often, or whose GOP cannot be kept, is decoded whole and says why (:attr:`AdaptiveDecoder.fallback`).
 """
 
 import logging
@@ -32,7 +32,7 @@ from raycctv.capture.packet_gate import PacketGate
 from raycctv.capture.packets import StreamInfo
 from raycctv.clock import NS_PER_S
 from raycctv.config import Decode
-from raycctv.types import CameraName, Frame, Packet, Pressure, Stance
+from raycctv.types import CameraName, Fallback, Frame, Packet, Pressure, Stance
 
 log = logging.getLogger(__name__)
 
@@ -159,9 +159,10 @@ def open_decoder(
     """A decoder for one connection, that decodes as little as the settings and the stream allow."""
     info = accelerated(camera, info, settings.hardware)
     if settings.mode == "all":
-        return Decoder(camera, info, timeline, reason="decode.mode is all")
+        return Decoder(camera, info, timeline, fallback=Fallback.SETTINGS, reason="decode.mode is all")
     if info.codec not in CODECS:
-        return Decoder(camera, info, timeline, reason=f"adaptive decode knows {', '.join(sorted(CODECS))}, not {info.codec}")
+        reason = f"adaptive decode knows {', '.join(sorted(CODECS))}, not {info.codec}"
+        return Decoder(camera, info, timeline, fallback=Fallback.CODEC, reason=reason)
     pressed = _leaned(pressed) if settings.mode == "lean" else pressed
     return AdaptiveDecoder(camera, info, timeline, attention, settings.audit_s, pressed)
 
@@ -214,19 +215,27 @@ class AdaptiveDecoder:
         return self._decoder.corrupt
 
     @property
-    def reason(self) -> str | None:
+    def fallback(self) -> Fallback | None:
         """Why everything is decoded, where that is not because of what is seen."""
         if self._gop.overflown or any(gop.overflown for gop in self._before):
-            return f"more than {GOP_MAX_S:g} s or {KEPT_BYTES_MAX} bytes from keyframe to keyframe"
+            return Fallback.GOP
         if self._audits.misses >= _MISSES_MAX:
-            return f"motion missed in {self._audits.misses} of the last {_AUDITS_KEPT} audits"
-        if self._gop_s is None or not self._gate.known:
-            return "learning what is usual"
-        return None
+            return Fallback.MISSES
+        return Fallback.LEARNING if self._gop_s is None or not self._gate.known else None
+
+    @property
+    def reason(self) -> str | None:
+        """The same in words."""
+        words = {
+            Fallback.GOP: f"more than {GOP_MAX_S:g} s or {KEPT_BYTES_MAX} bytes from keyframe to keyframe",
+            Fallback.MISSES: f"motion missed in {self._audits.misses} of the last {_AUDITS_KEPT} audits",
+            Fallback.LEARNING: "learning what is usual",
+        }
+        return None if self.fallback is None else words[self.fallback]
 
     def status(self) -> dict[str, Any]:
         """What is decoded, why, and what has led to it."""
-        how = {"mode": self.mode.value, "reason": self.reason, "device": self._decoder.device}
+        how = {"mode": self.mode.value, "fallback": self.fallback, "reason": self.reason, "device": self._decoder.device}
         return {**how, **asdict(self.stats), "alarm_at": round(self._gate.alarm_at, 1)}
 
     def decode(self, packet: Packet) -> Iterator[Frame]:
@@ -403,7 +412,7 @@ class AdaptiveDecoder:
         self.mode = self._wanted(stance, packet)
 
     def _wanted(self, stance: Stance, packet: Packet) -> Mode:
-        if stance is Stance.QUIET and self.reason is None:
+        if stance is Stance.QUIET and self.fallback is None:
             return Mode.WATCHING
         pressed = self._pressure > Pressure.NONE
         short = self._gop_s is not None and self._gop_s <= SKIM_GOP_MAX_S
