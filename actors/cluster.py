@@ -24,6 +24,7 @@ from raycctv import errors
 from raycctv.config import Config, digest
 from raycctv.errors import ClusterError, ConfigError, RaycctvError
 from raycctv.process import DetachedProcess
+from raycctv.sealing import SEAL_KEY, private_key
 from raycctv.types import CameraName, Watch
 
 _LOOPBACK = "127.0.0.1"
@@ -76,7 +77,7 @@ def private_cluster(cpus: int | None = None) -> Iterator[None]:
         ClusterError: it does not start.
     """
     os.environ.update(_QUIET)
-    with redirect_stdout(sys.stderr):  # what Ray has to say is no answer of ours
+    with _sealed_apart(), redirect_stdout(sys.stderr):  # what Ray has to say is no answer of ours
         try:
             ray.init(
                 address="local", num_cpus=cpus, include_dashboard=False, namespace=names.NAMESPACE,
@@ -89,6 +90,19 @@ def private_cluster(cpus: int | None = None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _sealed_apart() -> Iterator[None]:
+    """With a key of our own for what is sealed: the machine's token may come, go or change meanwhile."""
+    before = os.environ.get(SEAL_KEY)
+    os.environ[SEAL_KEY] = private_key()
+    try:
+        yield
+    finally:
+        os.environ.pop(SEAL_KEY)
+        if before is not None:
+            os.environ[SEAL_KEY] = before
 
 
 @contextmanager
