@@ -3,6 +3,7 @@
 from raycctv.config.load import digest, load, parse
 from raycctv.config.schema import (
     Camera,
+    CameraMotion,
     CameraRetention,
     Config,
     Decode,
@@ -22,6 +23,7 @@ from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 
 __all__ = [
     "Camera",
+    "CameraMotion",
     "CameraRetention",
     "Config",
     "Decode",
