@@ -24,6 +24,7 @@ from raycctv import errors
 from raycctv.config import Config, digest
 from raycctv.errors import ClusterError, ConfigError, RaycctvError
 from raycctv.process import DetachedProcess
+from raycctv.sealing import SEAL_KEY, private_key
 from raycctv.types import CameraName, Watch
 
 _LOOPBACK = "127.0.0.1"
@@ -76,7 +77,7 @@ def private_cluster(cpus: int | None = None) -> Iterator[None]:
         ClusterError: it does not start.
     """
     os.environ.update(_QUIET)
-    with redirect_stdout(sys.stderr):  # what Ray has to say is no answer of ours
+    with _sealed_apart(), redirect_stdout(sys.stderr):  # what Ray has to say is no answer of ours
         try:
             ray.init(
                 address="local", num_cpus=cpus, include_dashboard=False, namespace=names.NAMESPACE,
@@ -89,6 +90,19 @@ def private_cluster(cpus: int | None = None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _sealed_apart() -> Iterator[None]:
+    """With a key of our own for what is sealed: the machine's token may come, go or change meanwhile."""
+    before = os.environ.get(SEAL_KEY)
+    os.environ[SEAL_KEY] = private_key()
+    try:
+        yield
+    finally:
+        os.environ.pop(SEAL_KEY)
+        if before is not None:
+            os.environ[SEAL_KEY] = before
 
 
 @contextmanager
@@ -175,13 +189,14 @@ def running() -> Any | None:
         return None
 
 
-def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
+def deploy(config: Config, watch: Watch = lambda *_: None, file: Path | None = None) -> Any:
     """Make the cluster run ``config``; returns the supervisor when every actor has started.
 
     What already runs as wanted is not touched; see :func:`actors.reconcile.reconcile`.
 
     Args:
         watch: is told, about once a second, how many actors have started.
+        file: that the configuration was read from, which the console changes.
 
     Raises:
         RaycctvError: what hindered an actor: weights missing, a folder that cannot be written.
@@ -197,7 +212,7 @@ def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
         supervisor = None
     if supervisor is None:
         kind: Any = Supervisor
-        supervisor = kind.options(**options("supervisor", names.SUPERVISOR)).remote(config)
+        supervisor = kind.options(**options("supervisor", names.SUPERVISOR)).remote(config, file)
     _await_actors(supervisor, _START_S + _START_EACH_S * len(config.cameras), watch)
     return supervisor
 
@@ -232,6 +247,13 @@ def status(supervisor: Any) -> dict[str, Any]:
     with _own_errors("the supervisor does not answer"):
         answer: dict[str, Any] = dict(ray.get(supervisor.status.remote(), timeout=_ANSWER_S))
     return answer
+
+
+def first_password() -> tuple[str, str] | None:
+    """Name and password of the console's first administrator, where it was made now; told once."""
+    with _own_errors("the console does not answer"):
+        told: tuple[str, str] | None = ray.get(handle(names.CONSOLE).first_password.remote(), timeout=_ANSWER_S)
+    return told
 
 
 def readers() -> list[Any]:
