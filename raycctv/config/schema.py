@@ -108,7 +108,9 @@ class CameraMotion(Section):
     """What one camera has otherwise than ``motion``."""
 
     min_area: Fraction | None = Field(None, description="smallest region that counts, as a share of the picture")
-    sensitivity: float | None = Field(None, gt=0, le=10, description="1 is normal; 2 sees changes half as large above the noise")
+    sensitivity: float | None = Field(
+        None, gt=0, le=10, description="1 is normal; 2 sees changes half as large above the noise"
+    )
 
 
 class Camera(Section):

@@ -92,9 +92,13 @@ def _rounded(settings: Settings, camera: Camera) -> Settings:
 
     def kept(new: Mapping[str, Polygon], old: Mapping[str, Polygon]) -> dict[str, Polygon]:
         written = {name: _corners(polygon) for name, polygon in old.items()}
-        return {name: old[name] if written.get(name) == _corners(polygon) else _corners(polygon) for name, polygon in new.items()}
+        return {
+            name: old[name] if written.get(name) == _corners(polygon) else _corners(polygon) for name, polygon in new.items()
+        }
 
-    return settings.model_copy(update={"masks": kept(settings.masks, camera.masks), "zones": kept(settings.zones, camera.zones)})
+    return settings.model_copy(
+        update={"masks": kept(settings.masks, camera.masks), "zones": kept(settings.zones, camera.zones)}
+    )
 
 
 def _corners(polygon: Polygon) -> Polygon:

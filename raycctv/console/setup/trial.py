@@ -30,7 +30,7 @@ BUDGET_S = 180.0
 EVENTS = TypeAdapter(list[Event])
 """As the worker writes them and we read them."""
 
-_STRETCH_S = 120.0
+_STRETCH_S = 90.0
 """Footage that is analysed as one, first with the old settings and then with the new."""
 
 _APART_S = 1.0

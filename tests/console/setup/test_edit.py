@@ -172,13 +172,17 @@ def test_edit_of_an_alias_leaves_what_it_stands_for() -> None:
 
 def test_edit_that_would_change_other_cameras_is_refused() -> None:
     wanted = settings_of(SHARED).model_copy(update={"masks": {"pole": TRIANGLE}})
-    with pytest.raises(ConfigError, match=r"^gate cannot be changed from here, since the file shares parts of it; edit the file$"):
+    with pytest.raises(
+        ConfigError, match=r"^gate cannot be changed from here, since the file shares parts of it; edit the file$"
+    ):
         edited(SHARED, GATE, wanted, ENVIRONMENT)
 
 
 def test_edit_refuses_objects_in_zones_that_are_gone() -> None:
     wanted = settings_of(TEXT).model_copy(update={"zones": {}})
-    with pytest.raises(ConfigError, match=r"objects\.car\.zones names 'drive', which is not among this camera's zones \(none\)"):
+    with pytest.raises(
+        ConfigError, match=r"objects\.car\.zones names 'drive', which is not among this camera's zones \(none\)"
+    ):
         edited(TEXT, GATE, wanted, ENVIRONMENT)
 
 
@@ -200,7 +204,9 @@ rules = st.dictionaries(
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(masks=polygons, zones=polygons, objects=rules, camera=st.sampled_from([GATE, YARD]))
-def test_edit_says_what_was_wanted_and_keeps_other_comments(masks: object, zones: object, objects: object, camera: CameraName) -> None:
+def test_edit_says_what_was_wanted_and_keeps_other_comments(
+    masks: object, zones: object, objects: object, camera: CameraName
+) -> None:
     after = change(TEXT, camera, masks=masks, zones=zones, objects=objects)
     for comment in ("# what this is", "# the gate", "# main stream", "# what counts", "# end of the gate", "# about the yard"):
         assert comment in after

@@ -51,9 +51,7 @@ def ended(trial: Trial, timeout_s: float = 60) -> str:
     return trial.progress.state
 
 
-def test_trial_says_what_goes_when_all_is_masked(
-    trials: Trials, config: Config, footage: list[Segment], weights: Path
-) -> None:
+def test_trial_says_what_goes_when_all_is_masked(trials: Trials, config: Config, footage: list[Segment], weights: Path) -> None:
     trial = trials.start(GATE, config, OLD, BLIND, footage)
     assert ended(trial) == "done", trial.progress
     assert (trial.progress.tried_s, trial.progress.footage_s) == (10, 10)
