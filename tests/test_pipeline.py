@@ -91,8 +91,8 @@ def test_pipeline_compares_frames_as_the_camera_wants_it(clip: Path, detector: B
 
 
 def test_pipeline_goes_on_from_one_file_to_the_next(clip: Path, tmp_path: Path, detector: Backend) -> None:
-    cut = ["ffmpeg", "-loglevel", "error", "-i", clip, "-c", "copy", "-f", "segment", "-segment_time", "5"]
-    subprocess.run([*cut, "-reset_timestamps", "1", tmp_path / "part%d.mp4"], check=True)
+    cut = ["ffmpeg", "-loglevel", "error", "-i", str(clip), "-c", "copy", "-f", "segment", "-segment_time", "5"]
+    subprocess.run([*cut, "-reset_timestamps", "1", str(tmp_path / "part%d.mp4")], check=True)
     counts = FrameCounts()
     parts = [Footage(tmp_path / "part0.mp4"), Footage(tmp_path / "part1.mp4", round(5e9))]
     reports = analyze_footage(NAME, parts, CAMERA, CONFIG, detector, counts=counts)

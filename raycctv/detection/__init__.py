@@ -9,4 +9,4 @@ OpenVINO imports does not.
 import sys
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-"""OpenVINO and NNCF then find none and send none; else they tell Google Analytics of every start, from processes that they fork."""
+"""OpenVINO and NNCF then send none; else they tell Google Analytics of every start, from processes that they fork."""

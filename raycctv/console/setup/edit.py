@@ -124,9 +124,9 @@ def _changed(camera: Camera, settings: Settings, written: Document) -> Document:
 def _rule(rule: ObjectRule, written: Document | None) -> Document:
     """What a rule says, but for defaults that nobody has written."""
     said = {"min_score": rule.min_score, "min_views": rule.min_views, "zones": list(rule.zones)}
-    default = ObjectRule().model_dump()
+    default = {**ObjectRule().model_dump(), "zones": []}
     kept = {"min_score"} if written is None else set(written)
-    return {key: value for key, value in said.items() if key in kept or value != type(value)(default[key])}
+    return {key: value for key, value in said.items() if key in kept or value != default[key]}
 
 
 class _Editor:
@@ -241,6 +241,6 @@ def _flow(value: Any) -> str:
 
 def _applied(text: str, edits: list[_Edit]) -> str:
     """From the last edit to the first, so that places stay where they were; of two at one place the inner comes first."""
-    for edit in sorted(reversed(edits), key=lambda edit: (edit.start, edit.end), reverse=True):
+    for edit in sorted(edits[::-1], key=lambda edit: (edit.start, edit.end), reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text

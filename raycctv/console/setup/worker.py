@@ -1,7 +1,7 @@
 """The process that tries settings: ``python -m raycctv.console.setup.worker``.
 
-Standard input is one line, the job (:class:`.trial.Trial`); when it ends, so does the process. Standard output is a line of JSON
-for each stretch of footage, ``{stretch, events: [old, new]}``, and at last ``{state, error?}``.
+Standard input is one line, the job (:class:`.trial.Trial`); when it ends, so does the process. Standard output is a line of
+JSON for each stretch of footage, ``{stretch, events: [old, new]}``, and at last ``{state, error?}``.
 """
 
 import json

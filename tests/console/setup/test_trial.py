@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import psutil
 import pytest
 from support import NS, T0_NS, segment, until
@@ -34,8 +35,8 @@ def footage(config: Config, clip: Path) -> list[Segment]:
     """The walker's 10 s, in two segments that follow each other."""
     folder = config.recording.root / "gate"
     folder.mkdir(parents=True)
-    cut = ["ffmpeg", "-loglevel", "error", "-i", clip, "-c", "copy", "-f", "segment", "-segment_time", "5"]
-    subprocess.run([*cut, "-reset_timestamps", "1", folder / "%d.mp4"], check=True)
+    cut = ["ffmpeg", "-loglevel", "error", "-i", str(clip), "-c", "copy", "-f", "segment", "-segment_time", "5"]
+    subprocess.run([*cut, "-reset_timestamps", "1", str(folder / "%d.mp4")], check=True)
     return [segment(start_s=5 * i, duration_s=5, path=f"gate/{i}.mp4") for i in range(2)]
 
 
@@ -140,16 +141,16 @@ def test_trial_without_footage_is_refused(trials: Trials, config: Config) -> Non
 
 
 def test_stretches_are_newest_first_and_cut_at_gaps() -> None:
-    minutes = [segment(start_s=60 * i) for i in range(5)]
-    assert stretches(minutes) == [[minutes[4]], minutes[2:4], minutes[:2]]
-    late = segment(start_s=62, duration_s=10)
-    assert stretches([minutes[0], late]) == [[late], [minutes[0]]]
+    pieces = [segment(start_s=40 * i, duration_s=40) for i in range(5)]
+    assert stretches(pieces) == [[pieces[4]], pieces[2:4], pieces[:2]]
+    late = segment(start_s=42, duration_s=10)
+    assert stretches([pieces[0], late]) == [[late], [pieces[0]]]
     assert stretches([]) == []
 
 
 def test_remembering_asks_about_a_crop_once() -> None:
     class Counting:
-        def infer(self, images: "np.ndarray") -> list[Detections]:  # type: ignore[type-arg]
+        def infer(self, images: npt.NDArray[np.uint8]) -> list[Detections]:
             return [Detections.empty()] * len(images)
 
     crops = np.zeros((3, 300, 300, 3), np.uint8)
