@@ -241,6 +241,6 @@ def _flow(value: Any) -> str:
 
 def _applied(text: str, edits: list[_Edit]) -> str:
     """From the last edit to the first, so that places stay where they were; of two at one place the inner comes first."""
-    for edit in sorted(edits[::-1], key=lambda edit: (edit.start, edit.end), reverse=True):
+    for edit in reversed(sorted(edits, key=lambda edit: (edit.start, edit.end))):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text
