@@ -240,7 +240,10 @@ def _flow(value: Any) -> str:
 
 
 def _applied(text: str, edits: list[_Edit]) -> str:
-    """From the last edit to the first, so that places stay where they were; of two at one place the inner comes first."""
-    for edit in reversed(sorted(edits, key=lambda edit: (edit.start, edit.end))):
-        text = text[: edit.start] + edit.text + text[edit.end :]
-    return text
+    """Of two at one place the inner, which was found first, comes first."""
+    parts: list[str] = []
+    done = 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        parts += [text[done : edit.start], edit.text]
+        done = edit.end
+    return "".join(parts) + text[done:]
