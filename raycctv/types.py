@@ -7,7 +7,7 @@ frame, whatever size anything was computed at.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
 from typing import Any, Literal, NewType, Protocol, get_args
 
@@ -136,6 +136,16 @@ class Frame:
         return int(self.luma.shape[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a camera shows, as a JPEG, and when it was taken."""
+
+    jpeg: bytes = field(repr=False)
+    captured_at_ns: int
+    width_px: int
+    height_px: int
+
+
 @dataclass
 class FrameCounts:
     """How many pictures a file held, how many of them were decoded, and how long they last up to the start of the last."""
@@ -165,6 +175,19 @@ class Stance(Enum):
     HELD = "held"
     FOLLOWED = "followed"
     UNCLEAR = "unclear"
+
+
+class Fallback(StrEnum):
+    """Why every picture of a camera is decoded, whatever it shows.
+
+    ``GOP``: its keyframes are too far apart. ``MISSES``: sizes of packets tell too little. ``LEARNING``: not known yet.
+    """
+
+    SETTINGS = "settings"
+    CODEC = "codec"
+    GOP = "gop"
+    MISSES = "misses"
+    LEARNING = "learning"
 
 
 class Pressure(IntEnum):

@@ -3,8 +3,10 @@
 from raycctv.config.load import digest, load, parse
 from raycctv.config.schema import (
     Camera,
+    CameraMotion,
     CameraRetention,
     Config,
+    Console,
     Decode,
     Detection,
     Elasticsearch,
@@ -17,13 +19,16 @@ from raycctv.config.schema import (
     Recording,
     Retention,
     SecondCopy,
+    Tls,
 )
 from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 
 __all__ = [
     "Camera",
+    "CameraMotion",
     "CameraRetention",
     "Config",
+    "Console",
     "Decode",
     "Detection",
     "Elasticsearch",
@@ -40,6 +45,7 @@ __all__ = [
     "SecondCopy",
     "ServerUrl",
     "StreamUrl",
+    "Tls",
     "digest",
     "load",
     "parse",

@@ -33,7 +33,8 @@ def test_demo_records_and_sees_what_its_cameras_show(pedestrians: Path, weights:
     assert {name: camera["events"].get("camera_offline", 0) for name, camera in cameras.items()} == {
         "plaza": 0, "walkway": 0, "empty": 0, "gate": 1
     }  # fmt: skip
-    assert all(camera["frames"] >= camera["decoded_frames"] > 50 for camera in cameras.values())
+    assert all(camera["frames"] >= camera["decoded_frames"] > 0 for camera in cameras.values())
+    assert cameras["walkway"]["decoded_frames"] > 0.2 * cameras["walkway"]["frames"]
     assert cameras["empty"]["decoded_frames"] < 0.8 * cameras["empty"]["frames"]
     assert all(camera["lag_p50_s"] <= camera["lag_p95_s"] for camera in cameras.values())
     assert {"total", "reader", "detector", "storage", "recorder", "ray", "rtmp", "simulator"} == set(summary["cpu_cores"])
