@@ -9,7 +9,7 @@ _CPUS = {"supervisor": 0.0, "reader": 0.01, "detector": 0.5, "storage": 0.01, "s
 of a core, so that 32 of them and a detector fit on two cores."""
 
 _CONCURRENCY = {"supervisor": 4, "reader": 2, "storage": 2, "sink": 1, "console": 4}
-"""Threads for calls, so that a status is answered while something else is; a detector is async and needs none."""
+"""Threads for calls, so that a status is answered while something else is; a detector has others for its questions."""
 
 
 def options(kind: str, name: str, gpus: float = 0.0) -> dict[str, Any]:
