@@ -17,14 +17,15 @@ import ray
 from ray._raylet import Config as RayConfig  # type: ignore[attr-defined]  # Cython, without stubs
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from actors import names
+from actors import names, nodes
+from actors.fleet import handle, running_names
 from actors.options import options
-from actors.supervisor import Supervisor, handle, running_names
+from actors.supervisor import Supervisor
 from raycctv import errors
-from raycctv.config import Config, digest
+from raycctv.config import Config
 from raycctv.errors import ClusterError, ConfigError, RaycctvError
 from raycctv.process import DetachedProcess
-from raycctv.sealing import SEAL_KEY, private_key
+from raycctv.sealing import SEAL_KEY, Sealed, private_key
 from raycctv.types import CameraName, Watch
 
 _LOOPBACK = "127.0.0.1"
@@ -190,7 +191,7 @@ def running() -> Any | None:
 
 
 def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
-    """Make the cluster run ``config``; returns the supervisor when every actor has started.
+    """Make the cluster run ``config``; returns the supervisor when every actor has started that can.
 
     What already runs as wanted is not touched; see :func:`actors.reconcile.reconcile`.
 
@@ -205,20 +206,42 @@ def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
     _check_lasting("recording.root", config.recording.root)
     _check_lasting("logs.dir", config.logs.dir)
     supervisor = running()
-    if supervisor is not None and _digest(supervisor) != digest(config):
-        ray.kill(supervisor)
-        _await_gone()
-        supervisor = None
     if supervisor is None:
         kind: Any = Supervisor
-        supervisor = kind.options(**options("supervisor", names.SUPERVISOR)).remote(config)
-    _await_actors(supervisor, _START_S + _START_EACH_S * len(config.cameras), watch)
+        head = next(node for node in nodes.alive() if node.head)
+        chosen = options("supervisor", names.SUPERVISOR)
+        supervisor = kind.options(**chosen, scheduling_strategy=nodes.on(head.id, soft=True)).remote()
+    timeout_s = _START_S + _START_EACH_S * len(config.cameras)
+    _apply(supervisor, config, timeout_s)
+    _await_actors(supervisor, timeout_s, watch)
     return supervisor
 
 
-def _digest(supervisor: Any) -> str:
+def reload(config: Config, watch: Watch = lambda *_: None) -> dict[str, list[str]]:
+    """Make the raycctv that runs on the cluster run ``config`` instead, touching only what changed.
+
+    Returns the names of cameras ``added``, ``changed`` and ``removed``. May be called by an actor, which must not be one that
+    the supervisor starts.
+
+    Raises:
+        ClusterError: it does not run.
+        RaycctvError: as for :func:`deploy`.
+    """
+    _check_lasting("recording.root", config.recording.root)
+    _check_lasting("logs.dir", config.logs.dir)
+    supervisor = running()
+    if supervisor is None:
+        raise ClusterError("raycctv does not run on this Ray cluster; `raycctv up CONFIG` starts it")
+    timeout_s = _START_S + _START_EACH_S * len(config.cameras)
+    changed = _apply(supervisor, config, timeout_s)
+    _await_actors(supervisor, timeout_s, watch)
+    return changed
+
+
+def _apply(supervisor: Any, config: Config, timeout_s: float) -> dict[str, list[str]]:
     with _own_errors("the supervisor does not answer"):
-        return str(ray.get(supervisor.digest.remote(), timeout=_START_S))
+        changed: dict[str, list[str]] = ray.get(supervisor.apply.remote(Sealed.of(config)), timeout=timeout_s + _ANSWER_S)
+    return changed
 
 
 def _await_actors(supervisor: Any, timeout_s: float, watch: Watch) -> None:
@@ -305,13 +328,6 @@ def _cause(error: BaseException, what: str) -> RaycctvError:
 def _last_line(error: BaseException) -> str:
     """What it says, or its class where it says nothing."""
     return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
-
-
-def _await_gone() -> None:
-    """Until Ray has taken the supervisor's name back."""
-    deadline = time.monotonic() + _ANSWER_S
-    while running() is not None and time.monotonic() < deadline:
-        time.sleep(0.02)
 
 
 def _authenticate() -> None:
