@@ -66,14 +66,15 @@ def spread(
     share = {place: ceil(len(wanted) * weight / sum(places.values())) for place, weight in places.items()}
     found: dict[Item, str] = {}
     load: Counter[str] = Counter()
-    for item in sorted(wanted, key=lambda item: len(wanted[item])):  # those with one place only come first
-        here = current.get(item)
+    for item in sorted(wanted, key=lambda item: len(wanted[item]) > 1):  # those with one place only come first
+        here = wanted[item][0] if len(wanted[item]) == 1 else current.get(item)
         if here in wanted[item] and (not balance or load[here] < share[here] or len(wanted[item]) == 1):
             found[item] = here
             load[here] += 1
     for item, candidates in wanted.items():
         if item not in found and candidates:
-            found[item] = min(candidates, key=lambda place: (load[place] + 1) / places[place])
+            room = [place for place in candidates if load[place] < share[place]] or candidates
+            found[item] = min(room, key=lambda place: (load[place] + 1) / places[place])
             load[found[item]] += 1
     return {item: found[item] for item in wanted if item in found}
 

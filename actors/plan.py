@@ -157,9 +157,8 @@ class _Planning:
                 if name in found:
                     keepers[name].append(found[name])
                 elif turn:
-                    self._waits[f"recorder:{name}"] = (
-                        f"waits: {turn} of {self._replicas(cameras[name])} storage nodes are alive"
-                    )
+                    replicas = self._replicas(cameras[name])
+                    self._lacks.setdefault(name, f"waits: recorded by {turn} of {replicas} storage nodes; no other is alive")
         return keepers
 
     def _replicas(self, camera: Camera) -> int:

@@ -2,6 +2,7 @@
 
 from raycctv.config.load import digest, load, parse
 from raycctv.config.schema import (
+    NODE,
     Camera,
     CameraRetention,
     Config,
@@ -21,6 +22,7 @@ from raycctv.config.schema import (
 from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 
 __all__ = [
+    "NODE",
     "Camera",
     "CameraRetention",
     "Config",
