@@ -61,6 +61,9 @@ _QUIET = {
     "RAY_memory_monitor_refresh_ms": "1000",
     "RAY_kill_idle_workers_interval_ms": "5000",
     "RAY_raylet_check_gc_period_milliseconds": "2000",
+    # a node that is gone is noticed after 5 s, by default after 15; one that hangs, after 15
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "3000",
     # what would grow for half an hour: calls that are remembered (by default 100000), and holes that glibc leaves in its heaps
     "RAY_task_events_max_num_task_in_gcs": "2000",
     "MALLOC_ARENA_MAX": "2",

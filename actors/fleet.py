@@ -85,6 +85,7 @@ class Fleet:
     def __init__(self) -> None:
         self._handles: dict[str, Any] = {}
         self._said: dict[str, tuple[str, tuple[CameraName, ...]]] = {}
+        self._placed: dict[str, str] = {}
         self._asked: dict[str, Any] = {}
         self._told: dict[str, str] = {}
         self._telling: dict[str, Any] = {}
@@ -97,7 +98,7 @@ class Fleet:
         for name in running_names():
             actor = self._id_of(name, table)
             if actor in table:
-                node = table[actor]["Address"]["NodeID"] if table[actor]["State"] == "ALIVE" else None
+                node = table[actor]["Address"]["NodeID"] if table[actor]["State"] == "ALIVE" else self._placed.get(actor)
                 found[name] = actor, node
         self._ask(found)
         self._forget({actor for actor, _ in found.values()})
@@ -132,6 +133,10 @@ class Fleet:
         """Say again to a reader or to storage what it should do: it has forgotten."""
         self._told.pop(name, None)
         self._tell(name, plan, config)
+
+    def telling(self) -> dict[Any, str]:
+        """Calls that tell an actor what to do and were not answered yet, with its name."""
+        return {reference: name for name, reference in list(self._telling.items())}
 
     def try_at_once(self) -> None:
         """Forget what did not start before."""
@@ -181,9 +186,9 @@ class Fleet:
                     self._said[actor] = its_digest, tuple(cameras)
 
     def _forget(self, ids: set[str]) -> None:
-        for gone in (self._said.keys() | self._asked.keys()) - ids:
-            self._said.pop(gone, None)
-            self._asked.pop(gone, None)
+        for known in (self._said, self._asked, self._placed):
+            for gone in known.keys() - ids:
+                del known[gone]
 
     def _on(self, actor: Running, placed: Placed) -> bool:
         return actor.node_id == placed.node.id
@@ -202,6 +207,7 @@ class Fleet:
         made = _CLASSES[kind].options(**chosen, scheduling_strategy=nodes.on(placed.node.id)).remote(name, own, placed.digest)
         self._handles[name] = made
         self._said[made._actor_id.hex()] = placed.digest, ()
+        self._placed[made._actor_id.hex()] = placed.node.id
 
     def _tell(self, name: str, plan: Plan, config: Config) -> None:
         """Only what it does not know; who has died and come again has another id, and what Ray starts anew asks."""

@@ -58,7 +58,7 @@ class Supervisor:
             return changes({} if before is None else before.cameras, self._config.cameras)
 
     def ready(self, timeout_s: float) -> None:
-        """Return when all actors have started that can; see :meth:`status` for who waits for a node.
+        """Return when all actors that can have started and know what to do; :meth:`status` says who waits for a node.
 
         Raises:
             RaycctvError: as the actor that could not start raised it (weights missing, folder not writable).
@@ -66,13 +66,14 @@ class Supervisor:
         """
         deadline_s = time.monotonic() + timeout_s
         pending: dict[Any, str] = {self._fleet.handle(name).status.remote(): name for name in self._wanted()}
-        while pending:
-            answered, _ = ray.wait(list(pending), timeout=max(deadline_s - time.monotonic(), 0))
-            if not answered:
-                raise ClusterError(f"{', '.join(pending.values())} had not started after {timeout_s:g} s")
-            ray.get(answered)
-            for reference in answered:
-                del pending[reference]
+        for waiting in (pending, self._fleet.telling()):
+            while waiting:
+                answered, _ = ray.wait(list(waiting), timeout=max(deadline_s - time.monotonic(), 0))
+                if not answered:
+                    raise ClusterError(f"{', '.join(waiting.values())} had not started after {timeout_s:g} s")
+                ray.get(answered)
+                for reference in answered:
+                    del waiting[reference]
 
     def started(self) -> tuple[int, int]:
         """How many of the wanted actors answer within a second, and how many are wanted."""

@@ -62,10 +62,8 @@ def footage_root(config: Path, root: Path | None) -> Path:
     folder = root if root is not None else load(config).recording.root
     found = [catalog.parent for catalog in _catalogs(folder)]
     if not found:
-        raise ConfigError(
-            f"{folder} holds no recordings of raycctv: there is no {CATALOG_NAME}; "
-            "on a cluster ask on a node that records, each has a catalog of its own"
-        )
+        hint = "; ask on a node that records, each has a catalog of its own" if NODE in str(folder) else ""
+        raise ConfigError(f"{folder} holds no recordings of raycctv: there is no {CATALOG_NAME}{hint}")
     if len(found) > 1:
         raise ConfigError(f"{folder}: several nodes record here; choose one: {', '.join(f'--root {each}' for each in found)}")
     return found[0]
