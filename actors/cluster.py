@@ -193,13 +193,14 @@ def running() -> Any | None:
         return None
 
 
-def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
+def deploy(config: Config, watch: Watch = lambda *_: None, file: Path | None = None) -> Any:
     """Make the cluster run ``config``; returns the supervisor when every actor has started that can.
 
     What already runs as wanted is not touched; see :func:`actors.reconcile.reconcile`.
 
     Args:
         watch: is told, about once a second, how many actors have started.
+        file: that the configuration was read from, which the console changes; None leaves it as it was.
 
     Raises:
         RaycctvError: what hindered an actor: weights missing, a folder that cannot be written.
@@ -215,12 +216,12 @@ def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
         chosen = options("supervisor", names.SUPERVISOR)
         supervisor = kind.options(**chosen, scheduling_strategy=nodes.on(head.id, soft=True)).remote()
     timeout_s = _START_S + _START_EACH_S * len(config.cameras)
-    _apply(supervisor, config, timeout_s)
+    _apply(supervisor, config, file, timeout_s)
     _await_actors(supervisor, timeout_s, watch)
     return supervisor
 
 
-def reload(config: Config, watch: Watch = lambda *_: None) -> dict[str, list[str]]:
+def reload(config: Config, watch: Watch = lambda *_: None, file: Path | None = None) -> dict[str, list[str]]:
     """Make the raycctv that runs on the cluster run ``config`` instead, touching only what changed.
 
     Returns the names of cameras ``added``, ``changed`` and ``removed``. May be called by an actor, which must not be one that
@@ -236,14 +237,15 @@ def reload(config: Config, watch: Watch = lambda *_: None) -> dict[str, list[str
     if supervisor is None:
         raise ClusterError("raycctv does not run on this Ray cluster; `raycctv up CONFIG` starts it")
     timeout_s = _START_S + _START_EACH_S * len(config.cameras)
-    changed = _apply(supervisor, config, timeout_s)
+    changed = _apply(supervisor, config, file, timeout_s)
     _await_actors(supervisor, timeout_s, watch)
     return changed
 
 
-def _apply(supervisor: Any, config: Config, timeout_s: float) -> dict[str, list[str]]:
+def _apply(supervisor: Any, config: Config, file: Path | None, timeout_s: float) -> dict[str, list[str]]:
     with _own_errors("the supervisor does not answer"):
-        changed: dict[str, list[str]] = ray.get(supervisor.apply.remote(Sealed.of(config)), timeout=timeout_s + _ANSWER_S)
+        asked: Any = supervisor.apply.remote(Sealed.of(config), file)
+        changed: dict[str, list[str]] = ray.get(asked, timeout=timeout_s + _ANSWER_S)
     return changed
 
 
@@ -272,6 +274,13 @@ def status(supervisor: Any) -> dict[str, Any]:
     with _own_errors("the supervisor does not answer"):
         answer: dict[str, Any] = dict(ray.get(supervisor.status.remote(), timeout=_ANSWER_S))
     return answer
+
+
+def first_password() -> tuple[str, str] | None:
+    """Name and password of the console's first administrator, where it was made now; told once."""
+    with _own_errors("the console does not answer"):
+        told: tuple[str, str] | None = ray.get(handle(names.CONSOLE).first_password.remote(), timeout=_ANSWER_S)
+    return told
 
 
 def readers() -> list[Any]:

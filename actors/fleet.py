@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -13,6 +14,7 @@ from ray._private.state import actors as actor_table  # Ray's public listing ask
 from ray.exceptions import RayError
 
 from actors import names, nodes
+from actors.console import Console
 from actors.detector import Detector
 from actors.options import options
 from actors.plan import Placed, Plan
@@ -27,7 +29,7 @@ from raycctv.types import CameraName
 
 log = logging.getLogger(__name__)
 
-_CLASSES: dict[str, Any] = {"reader": Reader, "detector": Detector, "storage": Storage, "sink": Sink}
+_CLASSES: dict[str, Any] = {"reader": Reader, "detector": Detector, "storage": Storage, "sink": Sink, "console": Console}
 
 _STATES = ("ALIVE", "RESTARTING", "PENDING_CREATION", "DEPENDENCIES_UNREADY")
 
@@ -115,8 +117,12 @@ class Fleet:
                     answered.setdefault(camera, set()).add(name)
         return answered
 
-    def carry_out(self, plan: Plan, config: Config, running: Mapping[str, Running]) -> None:
-        """Stop what should not run, start what should, and tell readers and storage what they have not been told."""
+    def carry_out(self, plan: Plan, config: Config, file: Path | None, running: Mapping[str, Running]) -> None:
+        """Stop what should not run, start what should, and tell everybody what they have not been told.
+
+        Args:
+            file: that the configuration was read from.
+        """
         wanted = plan.wanted()
         actions = reconcile(wanted, {name: actor.identity for name, actor in running.items()})
         for name in actions.stop:
@@ -124,7 +130,7 @@ class Fleet:
         stays = {name for name in actions.stop if name in wanted and self._on(running[name], plan.actors[name])}
         self.stop(actions.stop, len(config.cameras), keep_recording=stays)
         for name in actions.start:
-            self._start(name, plan.actors[name], config)
+            self._start(name, plan.actors[name], config, file)
         self._check_told()
         for name in wanted:
             self._tell(name, plan, config)
@@ -154,7 +160,7 @@ class Fleet:
 
     def stop(self, actors: Sequence[str], cameras: int, *, keep_recording: Iterable[str] = ()) -> None:
         """End actors: readers first, so that nothing new comes, then detectors, storage and sinks; those of a kind at once."""
-        order = ("reader", "detector", "storage", "sink")
+        order = ("console", "reader", "detector", "storage", "sink")
         for kind, alike in itertools.groupby(sorted(actors, key=lambda name: order.index(names.kind_of(name))), names.kind_of):
             self._stop_all(kind, list(alike), cameras, set(keep_recording))
 
@@ -193,7 +199,7 @@ class Fleet:
     def _on(self, actor: Running, placed: Placed) -> bool:
         return actor.node_id == placed.node.id
 
-    def _start(self, name: str, placed: Placed, config: Config) -> None:
+    def _start(self, name: str, placed: Placed, config: Config, file: Path | None) -> None:
         attempts = self._attempts.get(name)
         if attempts is None or attempts.identity != placed.identity:
             attempts = self._attempts[name] = _Attempts(placed.identity)
@@ -202,9 +208,10 @@ class Fleet:
         attempts.began()
         log.info("starting %s on %s", name, placed.node.name)
         kind = names.kind_of(name)
-        own = Sealed.of(config.on(placed.node.name).model_copy(update={"cameras": {}}))
+        own = config.on(placed.node.name)
+        arguments = [Sealed.of(own), placed.digest, file] if kind == "console" else [Sealed.of(_settings(own)), placed.digest]
         chosen = options(kind, name, placed.gpus)
-        made = _CLASSES[kind].options(**chosen, scheduling_strategy=nodes.on(placed.node.id)).remote(name, own, placed.digest)
+        made = _CLASSES[kind].options(**chosen, scheduling_strategy=nodes.on(placed.node.id)).remote(name, *arguments)
         self._handles[name] = made
         self._said[made._actor_id.hex()] = placed.digest, ()
         self._placed[made._actor_id.hex()] = placed.node.id
@@ -212,12 +219,16 @@ class Fleet:
     def _tell(self, name: str, plan: Plan, config: Config) -> None:
         """Only what it does not know; who has died and come again has another id, and what Ray starts anew asks."""
         kind = names.kind_of(name)
-        if kind == "reader" and name in self._handles:
+        if name not in self._handles or kind == "sink":
+            return
+        elif kind == "reader":
             self._tell_reader(name, plan, config)
-        elif kind == "storage" and name in self._handles:
+        elif kind == "storage":
             self._tell_storage(name, plan, config)
-        elif kind == "detector" and name in self._handles:
+        elif kind == "detector":
             self._tell_detector(name, plan)
+        elif self._is_news(name, {}, [digest(config)]):
+            self._telling[name] = self._handles[name].tell.remote(Sealed.of(config.on(plan.actors[name].node.name)))
 
     def _tell_reader(self, name: str, plan: Plan, config: Config) -> None:
         cameras = {camera: config.cameras[camera] for camera in plan.reads[name]}
@@ -275,6 +286,11 @@ class Fleet:
                 log.warning("%s did not stop by itself and is killed: %s", name, error)
             ray.kill(self._handles.pop(name))
             self._told.pop(name, None)
+
+
+def _settings(config: Config) -> Config:
+    """A configuration without its cameras: who needs to know of them is told."""
+    return config.model_copy(update={"cameras": {}})
 
 
 def _as_kept(name: CameraName, camera: Camera, storage: str, plan: Plan) -> Camera:

@@ -118,6 +118,7 @@ class _Planning:
         actors = self._backstage(bool(keepers)) | detectors
         shared = digest(_without_servers(self._config).model_copy(update={"cameras": {}}))
         actors |= {reader: Placed(located[reader], shared) for reader in reads}
+        actors |= self._console()
         return Plan(
             actors=actors,
             reads=reads,
@@ -140,6 +141,18 @@ class _Planning:
         if not self._storages:
             self._waits |= dict.fromkeys((names.SINK, names.STORAGE) if footage else (names.SINK,), NO_STORAGE)
         return actors
+
+    def _console(self) -> dict[str, Placed]:
+        """Beside footage: it shows that of the node that it runs on."""
+        config, here = self._config, self._before.located.get(names.CONSOLE)
+        nodes = list(self._storages.values()) or list(self._nodes.values())
+        if config.console is None or not nodes:
+            return {}
+        node = next((node for node in nodes if node.name == here), nodes[0])
+        return {names.CONSOLE: Placed(node, f"{digest(config.console)}-{config.recording.root}-{self._logs()}")}
+
+    def _logs(self) -> str:
+        return digest(self._config.logs) + ("" if self._config.loki is None else digest(self._config.loki))
 
     def _keepers(self) -> dict[CameraName, list[str]]:
         """Who should record each camera; as many as there should be, or as there are."""
@@ -229,11 +242,10 @@ class _Planning:
         weights = self._weights("gpus" if self._gpus >= 1 else "cpus")
         at = spread(map(names.detector, range(count)), weights, self._before.located, balance=self._balance)
         on_node = Counter(at.values())
-        logs = digest(self._config.logs) + ("" if self._config.loki is None else digest(self._config.loki))
         found = {}
         for name, place in at.items():
             gpus = gpu_share(on_node[place], self._nodes[place].gpus)
-            found[name] = Placed(self._nodes[place], f"{digest(self._config.detection)}{logs}-{gpus:.3g}", gpus)
+            found[name] = Placed(self._nodes[place], f"{digest(self._config.detection)}{self._logs()}-{gpus:.3g}", gpus)
         return found
 
     def _weights(self, resource: str) -> dict[str, float]:

@@ -21,7 +21,7 @@ from raycctv.clock import SystemClock
 from raycctv.config import Camera, CameraRetention, Config, digest
 from raycctv.errors import ClusterError
 from raycctv.sealing import Sealed
-from raycctv.types import CameraName
+from raycctv.types import CameraName, Picture
 
 if TYPE_CHECKING:
     from actors.batching import Images
@@ -92,6 +92,11 @@ class Reader:
         here = {"actor": self._name, "pid": os.getpid()}
         return {name: {**reading.status(), **here} for name, reading in self._readings.copy().items()}
 
+    def picture(self, camera: CameraName, width_px: int) -> Picture | None:
+        """What the camera shows, as a JPEG; None where it shows nothing, or is not read here. See :mod:`raycctv.picture`."""
+        reading = self._readings.get(camera)
+        return None if reading is None else reading.picture(width_px)
+
     def sample(self) -> dict[CameraName, dict[str, Any]]:
         """By camera: ``lags_s`` of the frames since the last call, which are forgotten here, and ``dropped`` as in the status.
 
@@ -152,6 +157,9 @@ class _Reading:
     @property
     def stats(self) -> "ReaderStats":
         return self._reader.stats
+
+    def picture(self, width_px: int) -> Picture | None:
+        return self._reader.picture(width_px)
 
     def status(self) -> dict[str, Any]:
         return {**self._reader.stats.as_json(), "failures": self._failures}

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,6 +16,7 @@ from actors.fleet import Fleet, Running
 from actors.logs import log_to_servers
 from actors.plan import Before, Plan, plan
 from actors.reconcile import changes
+from actors.wanted import Wanted
 from raycctv.config import Config
 from raycctv.errors import ClusterError
 from raycctv.sealing import Sealed
@@ -42,20 +44,35 @@ class Supervisor:
         self._plan: Plan | None = None
         self._nodes: set[str] | None = None
         self._error = ""
-        self._config = wanted.remembered()
-        if self._config is not None:
-            log_to_servers("supervisor", None, self._config)
+        self._wanted = wanted.remembered()
+        if self._wanted is not None:
+            log_to_servers("supervisor", None, self._wanted.config)
         threading.Thread(target=self._run, name="look", daemon=True).start()
 
-    def apply(self, config: Sealed[Config]) -> dict[str, list[str]]:
-        """Make the cluster run this, and remember it; returns the names of cameras ``added``, ``changed`` and ``removed``."""
+    def apply(self, sealed: Sealed[Config], file: Path | None = None) -> dict[str, list[str]]:
+        """Make the cluster run this, and remember it; returns the names of cameras ``added``, ``changed`` and ``removed``.
+
+        Args:
+            file: that it was read from; None leaves it as it was.
+        """
         with self._lock:
-            before, self._config = self._config, config.open()
-            wanted.remember(self._config)
-            log_to_servers("supervisor", None, self._config)
+            before, config = self._wanted, sealed.open()
+            self._wanted = Wanted(config, before.file if file is None and before is not None else file)
+            wanted.remember(self._wanted)
+            log_to_servers("supervisor", None, config)
             self._fleet.try_at_once()
             self._look()
-            return changes({} if before is None else before.cameras, self._config.cameras)
+            return changes({} if before is None else before.config.cameras, config.cameras)
+
+    def config(self) -> Sealed[Config]:
+        """What it was told last.
+
+        Raises:
+            ClusterError: nothing yet.
+        """
+        if self._wanted is None:
+            raise ClusterError("nothing is wanted of this cluster yet; `raycctv up CONFIG` says what")
+        return Sealed.of(self._wanted.config)
 
     def ready(self, timeout_s: float) -> None:
         """Return when all actors that can have started and know what to do; :meth:`status` says who waits for a node.
@@ -65,7 +82,7 @@ class Supervisor:
             ClusterError: some have not started in time; names them.
         """
         deadline_s = time.monotonic() + timeout_s
-        pending: dict[Any, str] = {self._fleet.handle(name).status.remote(): name for name in self._wanted()}
+        pending: dict[Any, str] = {self._fleet.handle(name).status.remote(): name for name in self._names()}
         for waiting in (pending, self._fleet.telling()):
             while waiting:
                 answered, _ = ray.wait(list(waiting), timeout=max(deadline_s - time.monotonic(), 0))
@@ -77,7 +94,7 @@ class Supervisor:
 
     def started(self) -> tuple[int, int]:
         """How many of the wanted actors answer within a second, and how many are wanted."""
-        references: list[Any] = [self._fleet.handle(name).status.remote() for name in self._wanted()]
+        references: list[Any] = [self._fleet.handle(name).status.remote() for name in self._names()]
         answered, _ = ray.wait(references, num_returns=len(references), timeout=_STARTED_S)
         return len(answered), len(references)
 
@@ -99,10 +116,10 @@ class Supervisor:
         return _parts(planned, answers)
 
     def tell(self, name: str) -> None:
-        """Say again to a reader or to storage what it should do."""
+        """Say again to an actor what it should do."""
         with self._lock:
-            if self._plan is not None and self._config is not None and name in self._plan.actors:
-                self._fleet.tell(name, self._plan, self._config)
+            if self._plan is not None and self._wanted is not None and name in self._plan.actors:
+                self._fleet.tell(name, self._plan, self._wanted.config)
 
     def stop(self, keep_recording: bool = False) -> None:
         """End all actors: readers first, so that nothing new comes, then detectors, storage and sinks."""
@@ -110,10 +127,10 @@ class Supervisor:
         with self._lock:
             wanted.forget()
             running = list(self._fleet.observe())
-            cameras = len(self._config.cameras) if self._config is not None else 0
+            cameras = len(self._wanted.config.cameras) if self._wanted is not None else 0
             self._fleet.stop(running, cameras, keep_recording=running if keep_recording else ())
 
-    def _wanted(self) -> list[str]:
+    def _names(self) -> list[str]:
         return [] if self._plan is None else list(self._plan.actors)
 
     def _run(self) -> None:
@@ -131,15 +148,15 @@ class Supervisor:
 
     def _look(self) -> None:
         """Compare what is wanted with what runs, and make it so."""
-        if self._config is None:
+        if self._wanted is None:
             return
         alive = nodes.alive()
         known = self._storage_nodes({node.name for node in alive if node.storage > 0})
         running = self._fleet.observe()
         before = self._before(running, {node.id: node.name for node in alive}, known)
-        self._plan = plan(self._config, alive, before)
+        self._plan = plan(self._wanted.config, alive, before)
         self._nodes = {node.name for node in alive}
-        self._fleet.carry_out(self._plan, self._config, running)
+        self._fleet.carry_out(self._plan, *self._wanted, running)
 
     def _storage_nodes(self, now: set[str]) -> set[str]:
         known = wanted.storage_nodes()

@@ -4,6 +4,8 @@ Ray keeps it as long as the head lives, or longer where that keeps its own state
 """
 
 import json
+from pathlib import Path
+from typing import NamedTuple
 
 from ray.experimental import internal_kv
 
@@ -15,19 +17,26 @@ _CONFIG = b"config"
 _STORAGE_NODES = b"storage_nodes"
 
 
-def remember(config: Config) -> None:
+class Wanted(NamedTuple):
+    """What should run, and the file that it was read from, where that is known."""
+
+    config: Config
+    file: Path | None
+
+
+def remember(wanted: Wanted) -> None:
     """Keep what is wanted."""
-    internal_kv._internal_kv_put(_CONFIG, Sealed.of(config).data, overwrite=True, namespace=_SPACE)
+    internal_kv._internal_kv_put(_CONFIG, Sealed.of(wanted).data, overwrite=True, namespace=_SPACE)
 
 
-def remembered() -> Config | None:
+def remembered() -> Wanted | None:
     """What is wanted, if anything is.
 
     Raises:
         ClusterError: it was sealed with another token than this node has.
     """
     data = internal_kv._internal_kv_get(_CONFIG, namespace=_SPACE)
-    return None if data is None else Sealed[Config](data).open()
+    return None if data is None else Sealed[Wanted](data).open()
 
 
 def remember_storage_nodes(names: set[str]) -> None:

@@ -20,15 +20,16 @@ import numpy.typing as npt
 
 from raycctv.capture.adaptive import AdaptiveDecoder, open_decoder
 from raycctv.capture.decoder import Decoder
-from raycctv.capture.packets import Lost, Opened, Stream, live_packets
+from raycctv.capture.packets import Lost, Opened, Stream, StreamInfo, live_packets
 from raycctv.capture.timeline import FileTimeline, LiveTimeline
 from raycctv.clock import NS_PER_S, Clock
 from raycctv.config import Camera, Config
 from raycctv.errors import StreamEnded, StreamError
 from raycctv.health import Presence
 from raycctv.load import CpuLoad
+from raycctv.picture import Pictures
 from raycctv.pipeline import Analysis, Ask, Report
-from raycctv.types import CameraName, Detections, Frame, Packet, Pressure
+from raycctv.types import CameraName, Detections, Frame, Packet, Picture, Pressure
 from raycctv.window import VERDICT_TIMEOUT_S, Window
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,8 @@ class LiveReader:
         self._window: Window[_InFlight] = Window(config.detection.in_flight)
         self._analysis: Analysis | None = None
         self._decoder: AdaptiveDecoder | Decoder | None = None
+        self._pictures = Pictures(clock)
+        self._info: StreamInfo | None = None
         self._timeline: LiveTimeline | FileTimeline = FileTimeline(0)
         self._behind = False
         self._pressure = Pressure.NONE
@@ -131,6 +134,10 @@ class LiveReader:
         """Ends :meth:`run` after the next packet, or when the connection times out."""
         self._stop.set()
         self._presence.close()
+
+    def picture(self, width_px: int) -> Picture | None:
+        """What the camera shows, at most so wide; None while it shows nothing. For any thread; see :mod:`raycctv.picture`."""
+        return self._pictures.picture(width_px)
 
     def run(self) -> None:
         """Read until stopped; a file until its end. Never raises for what a stream or a detector does."""
@@ -169,7 +176,7 @@ class LiveReader:
     def _opened(self, opened: Opened, timeline: LiveTimeline | FileTimeline) -> None:
         info = opened.info
         self.settled.clear()
-        self._timeline, self._behind = timeline, False
+        self._timeline, self._behind, self._info = timeline, False, info
         self._analysis = Analysis(self._name, self._camera, self._config, (info.width_px, info.height_px))
         self._decoder = open_decoder(self._name, info, timeline, self._analysis, self._config.decode, self._pressed)
         self._counted = (0, 0)
@@ -193,6 +200,9 @@ class LiveReader:
 
     def _packet(self, packet: Packet) -> None:
         assert self._decoder is not None
+        assert self._info is not None
+        if packet.is_keyframe:
+            self._pictures.keyframe(self._info, packet)
         self.stats.packets += 1
         self.stats.frames += 1
         waited_s = 0.0
@@ -233,6 +243,8 @@ class LiveReader:
     def _frame(self, frame: Frame, *, late: bool = False) -> None:
         assert self._analysis is not None
         self._land()
+        if not late:
+            self._pictures.offer(frame)
         ask = self._analysis.frame(frame)
         if ask is None:
             self._analysed(frame, late)
@@ -314,5 +326,6 @@ class LiveReader:
             self._analysis.close()
             self._publish()
             self._analysis = self._decoder = None
+        self._pictures.gone()
         self.settled.set()
         self.stats.state = state

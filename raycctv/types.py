@@ -136,6 +136,16 @@ class Frame:
         return int(self.luma.shape[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a camera shows, as a JPEG, and when it was taken."""
+
+    jpeg: bytes = field(repr=False)
+    captured_at_ns: int
+    width_px: int
+    height_px: int
+
+
 @dataclass
 class FrameCounts:
     """How many pictures a file held, how many of them were decoded, and how long they last up to the start of the last."""

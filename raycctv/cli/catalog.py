@@ -12,6 +12,8 @@ from raycctv.cli.output import Json, print_json, print_table, progress, stdout
 from raycctv.cli.when import ConfigOption, Root, Since, Until, footage_root, instant_ns, open_catalog, span
 from raycctv.clock import NS_PER_S, SystemClock, iso
 from raycctv.config import Elasticsearch, load
+from raycctv.errors import ConfigError
+from raycctv.recording.catalog import Catalog
 from raycctv.search import And, Query, QueryError, of_kind, parse
 from raycctv.types import CameraName, Segment, Span, category_of
 
@@ -33,13 +35,17 @@ def events(
         str | None,
         typer.Option(help="""Only what fits: 'person AND zone:gate', '(car OR truck) NOT camera:yard', 'score>=0.8'."""),
     ] = None,
+    false_alarms: Annotated[
+        bool, typer.Option("--false-alarms", help="Only those that somebody has marked as showing nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List events, newest first. A search asks Elasticsearch where the configuration names one, else the catalog."""
     query = _query(search, kind)
-    asked = _Asked(CameraName(camera) if camera else None, instant_ns(since), instant_ns(until), limit, query)
-    server = None if root is not None or search is None else load(config).elasticsearch
-    rows = _from_catalog(asked, config, root) if server is None else _from_elasticsearch(asked, server)
+    only = CameraName(camera) if camera else None
+    asked = _Asked(only, instant_ns(since), instant_ns(until), limit, query, True if false_alarms else None)
+    server = None if root is not None or search is None or false_alarms else load(config).elasticsearch
+    rows = _from_catalog(asked, config, root) if server is None else _from_elasticsearch(asked, server, config)
     if json:
         for row in rows:
             print_json(row)
@@ -55,6 +61,7 @@ class _Asked:
     to_ns: int | None
     limit: int
     search: Query | None
+    false_alarm: bool | None
 
 
 def _query(text: str | None, kind: str | None) -> Query | None:
@@ -70,12 +77,15 @@ def _from_catalog(asked: _Asked, config: Path, root: Path | None) -> list[dict[s
     from raycctv.sinks.event_log import to_json
 
     with open_catalog(config, root) as catalog:
-        found = catalog.events(asked.camera, from_ns=asked.from_ns, to_ns=asked.to_ns, limit=asked.limit, search=asked.search)
-        return [to_json(event, [segment.path for segment in catalog.segments_of(event)]) for event in found]
+        found = catalog.events(
+            asked.camera, None, asked.from_ns, asked.to_ns, asked.limit, asked.search, false_alarm=asked.false_alarm
+        )
+        rows = [to_json(event, [segment.path for segment in catalog.segments_of(event)]) for event in found]
+        return _marked(rows, catalog)
 
 
-def _from_elasticsearch(asked: _Asked, server: Elasticsearch) -> list[dict[str, Any]]:
-    """Its segments are those that were filed when the event ended."""
+def _from_elasticsearch(asked: _Asked, server: Elasticsearch, config: Path) -> list[dict[str, Any]]:
+    """Its segments are those that were filed when the event ended. Where there is no catalog, nobody knows the false alarms."""
     from raycctv.sinks.elasticsearch import Searcher
     from raycctv.sinks.event_log import FIELDS
 
@@ -83,7 +93,17 @@ def _from_elasticsearch(asked: _Asked, server: Elasticsearch) -> list[dict[str, 
     searcher = Searcher(server)
     found = searcher.events(asked.search, asked.camera, asked.from_ns, asked.to_ns, asked.limit)
     searcher.close()
-    return [{**{field: one.get(field) for field in FIELDS}, "category": category_of(one["kind"])} for one in found]
+    rows = [{**{field: one.get(field) for field in FIELDS}, "category": category_of(one["kind"])} for one in found]
+    try:
+        with open_catalog(config, None) as catalog:
+            return _marked(rows, catalog)
+    except ConfigError:
+        return [{**row, "false_alarm": None} for row in rows]
+
+
+def _marked(rows: list[dict[str, Any]], catalog: Catalog) -> list[dict[str, Any]]:
+    false_alarms = catalog.false_alarms(row["id"] for row in rows)
+    return [{**row, "false_alarm": row["id"] in false_alarms} for row in rows]
 
 
 def recordings(

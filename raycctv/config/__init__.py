@@ -6,6 +6,7 @@ from raycctv.config.schema import (
     Camera,
     CameraRetention,
     Config,
+    Console,
     Decode,
     Detection,
     Elasticsearch,
@@ -18,6 +19,7 @@ from raycctv.config.schema import (
     Recording,
     Retention,
     SecondCopy,
+    Tls,
 )
 from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 
@@ -26,6 +28,7 @@ __all__ = [
     "Camera",
     "CameraRetention",
     "Config",
+    "Console",
     "Decode",
     "Detection",
     "Elasticsearch",
@@ -42,6 +45,7 @@ __all__ = [
     "SecondCopy",
     "ServerUrl",
     "StreamUrl",
+    "Tls",
     "digest",
     "load",
     "parse",

@@ -7,17 +7,18 @@ are settled by :meth:`Catalog.reconcile`. Segments can be made anew from the fil
 
 import json
 import logging
-import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from raycctv.clock import NS_PER_S
+from raycctv.recording.coverage import GAP_S
+from raycctv.recording.database import Database
 from raycctv.recording.filing import described
 from raycctv.recording.layout import CATALOG_NAME, filed_files, remove_file
 from raycctv.recording.probe import Unplayable
-from raycctv.recording.schema import DamagedCatalog, open_database, open_existing, put_aside, translated
+from raycctv.recording.schema import DamagedCatalog, put_aside
 from raycctv.recording.search import condition
 from raycctv.search import Query
 from raycctv.types import CAMERA_OFFLINE, HEALTH_KINDS, CameraName, Copy, Event, Segment, Span, Value
@@ -79,37 +80,25 @@ class Reconciled:
     deletions_finished: int
 
 
-class Catalog:
+class Catalog(Database):
     """The catalog at ``path``. Close it, or use it as a context manager. Thread-safe.
 
     Args:
         read_only: open one that exists and change nothing, rather than make a missing or damaged one anew.
-
-    Attributes:
-        renewed: the file has been deleted or replaced meanwhile, so that :meth:`reconcile` is due.
 
     Raises (every method):
         CatalogError: the file cannot be opened, read or written; names it.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self.path = path
-        self.renewed = False
-        self._lock = threading.RLock()
+        super().__init__(path, read_only=read_only)
         self._owed: dict[str, Segment] = {}
-        self._read_only = read_only
-        self._open()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def close(self) -> None:
-        """Idempotent."""
-        with self._lock:
-            self._connection.close()
 
     def add_segment(self, segment: Segment) -> None:
         """Insert the row of a file that is on disk. A row that cannot be written now is written with the next."""
@@ -138,6 +127,21 @@ class Catalog:
             SELECT started_at_ns, ended_at_ns FROM segments
             WHERE camera = ? AND ended_at_ns > ? AND state = 'closed' ORDER BY started_at_ns"""
         return [(started_ns, ended_ns) for started_ns, ended_ns in self._read(query, [camera, from_ns])]
+
+    def spans(self, from_ns: int, to_ns: int) -> dict[CameraName, list[tuple[int, int]]]:
+        """(from_ns, to_ns) of the footage of every camera that shares time with [from_ns, to_ns), without its short gaps."""
+        query = """
+            SELECT camera, started_at_ns, ended_at_ns FROM segments
+            WHERE ended_at_ns > ? AND ended_at_ns < ? AND started_at_ns < ? AND state = 'closed'
+            ORDER BY camera, started_at_ns"""
+        found: dict[CameraName, list[tuple[int, int]]] = {}
+        for camera, started_ns, ended_ns in self._read(query, [from_ns, to_ns + self._longest_ns(), to_ns]):
+            spans = found.setdefault(camera, [])
+            if spans and started_ns - spans[-1][1] <= GAP_S * NS_PER_S:
+                spans[-1] = spans[-1][0], max(spans[-1][1], ended_ns)
+            else:
+                spans.append((started_ns, ended_ns))
+        return found
 
     def offline(self, camera: CameraName, from_ns: int) -> list[tuple[int, int]]:
         """(from_ns, to_ns) of the times in which the camera was away, as far as they end later than ``from_ns``."""
@@ -210,12 +214,22 @@ class Catalog:
         to_ns: int | None = None,
         limit: int | None = None,
         search: Query | None = None,
+        before: Event | None = None,
+        false_alarm: bool | None = None,
     ) -> list[Event]:
-        """Events that share time with [from_ns, to_ns), newest first, at most ``limit``. One without an end goes on."""
+        """Events that share time with [from_ns, to_ns), newest first, at most ``limit``. One without an end goes on.
+
+        Args:
+            before: only those that follow this one in the list.
+            false_alarm: only those that somebody has marked so, or only the others.
+        """
         where, values = _where({
             "camera = ?": camera, "kind = ?": kind, "started_at_ns < ?": to_ns,
             "(ended_at_ns IS NULL OR ended_at_ns >= ?)": from_ns,
+            "? = EXISTS (SELECT 1 FROM false_alarms WHERE false_alarms.id = events.id)": false_alarm,
         })  # fmt: skip
+        if before is not None:
+            where, values = f"{where} AND (started_at_ns, id) < (?, ?)", [*values, before.started_at_ns, before.id]
         if search is not None:
             text, searched = condition(search)
             where, values = f"{where} AND ({text})", [*values, *searched]
@@ -231,6 +245,19 @@ class Catalog:
         """Events of that kind, of all cameras, that go on, oldest first."""
         query = f"SELECT {_EVENT_COLUMNS} FROM events WHERE kind = ? AND ended_at_ns IS NULL ORDER BY started_at_ns, id"  # noqa: S608
         return [_event(row) for row in self._read(query, [kind])]
+
+    def mark_false_alarm(self, event_id: str, at_ns: int, by: str) -> None:
+        """Note who says that an event shows nothing. Idempotent: the first who says so stays."""
+        self._write("INSERT OR IGNORE INTO false_alarms VALUES (?, ?, ?)", [(event_id, at_ns, by)])
+
+    def unmark_false_alarm(self, event_id: str) -> None:
+        """Take that back."""
+        self._write("DELETE FROM false_alarms WHERE id = ?", [(event_id,)])
+
+    def false_alarms(self, ids: Iterable[str]) -> set[str]:
+        """Those of the events that are marked so."""
+        query = "SELECT id FROM false_alarms WHERE id IN (SELECT value FROM json_each(?))"
+        return {event_id for (event_id,) in self._read(query, [json.dumps(list(ids))])}
 
     def segments_of(self, event: Event) -> list[Segment]:
         """Filed segments that show the event, oldest first; that of its last minute follows when it is closed."""
@@ -332,41 +359,6 @@ class Catalog:
             on_file()
         self.add_segments(batch)
         return found + len(batch)
-
-    def _open(self) -> None:
-        self._connection = open_existing(self.path) if self._read_only else open_database(self.path)
-        self._inode = self._inode_now()
-
-    def _inode_now(self) -> int | None:
-        try:
-            return self.path.stat().st_ino
-        except FileNotFoundError:
-            return None
-
-    def _current(self) -> sqlite3.Connection:
-        """The connection; a new one where another process has replaced the file, or somebody has deleted it."""
-        if self._inode_now() != self._inode:
-            self._connection.close()
-            self._open()
-            self.renewed = True
-        return self._connection
-
-    def _read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, translated(self.path):
-            return self._current().execute(query, values).fetchall()
-
-    def _write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run ``statement`` for all rows, or for none."""
-        with self._lock, translated(self.path):
-            connection = self._current()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                connection.executemany(statement, rows)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # a full disk has ended it already
-                    connection.execute("ROLLBACK")
-                raise
 
 
 def _where(conditions: dict[str, Any]) -> tuple[str, list[Any]]:

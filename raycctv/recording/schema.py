@@ -1,12 +1,13 @@
 """The tables of the catalog, and how a file becomes a catalog.
 
 ``state`` of a segment is ``closed``, or ``deleting`` from the decision to delete it until its file is gone. ``ended_at_ns``
-of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are JSON. ``protected`` holds spans that somebody
-has asked to keep; no rule deletes what shares time with one. ``copies`` says of which segments there is a second copy; a row
-goes with that of its segment. ``value`` of a segment is a :class:`.Value`: triggers raise it when an event comes, and look for
-events when a segment comes. ``footage`` has the sum of ``size_bytes`` of each camera's closed segments, by triggers too. So a
-sweep need not read what stays. ``event_words`` (FTS5) holds the words by which an event is found, as
+of a segment is when its last frame ends. ``labels``, ``zones`` and ``box`` are JSON. ``protected`` holds spans that
+somebody has asked to keep; no rule deletes what shares time with one. ``copies`` says of which segments there is a second
+copy; a row goes with that of its segment. ``value`` of a segment is a :class:`.Value`: triggers raise it when an event
+comes, and look for events when a segment comes. ``footage`` has the sum of ``size_bytes`` of each camera's closed segments,
+by triggers too. So a sweep need not read what stays. ``event_words`` (FTS5) holds the words by which an event is found, as
 :func:`raycctv.search.joined_words` makes them; triggers keep it, with a function that every connection brings.
+``false_alarms`` names the events of which somebody has said that they show nothing.
 
 A new version is a step in ``_STEPS``. Every catalog takes the steps that it has not taken yet, each in a transaction.
 """
@@ -149,7 +150,18 @@ CREATE TRIGGER words_go_with_event AFTER DELETE ON events BEGIN
 END;
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _EVENT_WORDS)
+_FALSE_ALARMS = """
+CREATE TABLE false_alarms (
+    id TEXT PRIMARY KEY,
+    marked_at_ns INTEGER NOT NULL,
+    marked_by TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER false_alarms_go_with_events AFTER DELETE ON events BEGIN
+    DELETE FROM false_alarms WHERE id = old.id;
+END;
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _EVENT_WORDS, _FALSE_ALARMS)
 VERSION = len(_STEPS)
 
 _BUSY_S = 10.0

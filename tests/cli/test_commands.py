@@ -234,6 +234,14 @@ def test_events_are_chosen(footage: Path, options: list[str], ids: list[str]) ->
     assert [line["id"] for line in lines(run("events", "--root", footage, "--json", *options))] == ids
 
 
+def test_events_say_which_are_false_alarms(footage: Path) -> None:
+    with Catalog(footage / CATALOG_NAME) as catalog:
+        catalog.mark_false_alarm("a", T0_NS, "anna")
+    found = {line["id"]: line["false_alarm"] for line in lines(run("events", "--root", footage, "--json"))}
+    assert found == {"b": False, "a": True}
+    assert [line["id"] for line in lines(run("events", "--root", footage, "--json", "--false-alarms"))] == ["a"]
+
+
 def test_recordings_are_a_line_a_segment_or_a_row_a_camera(footage: Path) -> None:
     found = lines(run("recordings", "--root", footage, "--camera", "gate", "--json"))
     assert [line["started_at"] for line in found] == ["2023-11-14T22:13:20.000Z", "2023-11-14T22:14:20.000Z"]

@@ -47,7 +47,7 @@ def search(folder: Path, query: str) -> list[dict[str, Any]]:
 
 def test_search_asks_the_catalog_where_there_is_no_elasticsearch(folder: Path) -> None:
     assert [row["id"] for row in search(folder, "id:cli-* AND zone:door")] == ["cli-2", "cli-1"]
-    assert search(folder, "id:cli-* AND person") == [to_json(EXAMPLES[0], [])]
+    assert search(folder, "id:cli-* AND person") == [{**to_json(EXAMPLES[0], []), "false_alarm": False}]
 
 
 def test_search_asks_elasticsearch_where_there_is_one_with_the_same_answer(folder: Path, elasticsearch: Elasticsearch) -> None:
@@ -60,10 +60,15 @@ def test_search_asks_elasticsearch_where_there_is_one_with_the_same_answer(folde
         letters = [Letter(0, fingerprint(one), json.dumps(document(one, to_json(one, [])))) for one in EXAMPLES]
         Sender(settings, ManualClock())(letters)
         client.indices.refresh(index=EVENTS)
-    (folder / CATALOG_NAME).unlink()
     with (folder / "cameras.yaml").open("a") as file:
         file.write(f"elasticsearch: {{url: '{elasticsearch.url}'}}\n")
-    assert search(folder, "id:cli-* AND NOT zone:yard") == expected
+    with Catalog(folder / CATALOG_NAME) as catalog:
+        catalog.mark_false_alarm("cli-1", 0, "anna")
+    found = search(folder, "id:cli-* AND NOT zone:yard")
+    assert [row.pop("false_alarm") for row in found] == [False, True]
+    (folder / CATALOG_NAME).unlink()
+    assert search(folder, "id:cli-* AND NOT zone:yard") == [{**row, "false_alarm": None} for row in expected]
+    assert found == [{key: value for key, value in row.items() if key != "false_alarm"} for row in expected]
 
 
 def test_kind_may_be_a_category_with_and_without_a_search(folder: Path) -> None:

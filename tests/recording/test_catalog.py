@@ -13,7 +13,7 @@ from raycctv.recording.catalog import CATALOG_NAME, Catalog, Reconciled
 from raycctv.recording.layout import filed_path
 from raycctv.recording.schema import VERSION
 from raycctv.search import parse
-from raycctv.types import CameraName, Copy, Span, Value
+from raycctv.types import CameraName, Copy, Event, Span, Value
 
 GATE = CameraName("gate")
 
@@ -152,6 +152,7 @@ def test_catalog_of_another_version_is_refused_and_left_alone(tmp_path: Path) ->
 
 
 BACK_TO = {
+    5: "DROP TRIGGER false_alarms_go_with_events; DROP TABLE false_alarms; PRAGMA user_version = 5;",
     4: "DROP TRIGGER words_of_new_event; DROP TRIGGER words_of_changed_event; DROP TRIGGER words_go_with_event;"
     "DROP TABLE event_words; PRAGMA user_version = 4;",
     3: "".join(
@@ -166,7 +167,7 @@ BACK_TO = {
 """What takes a catalog back to that version from the one after it."""
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path, version: int) -> None:
     path = tmp_path / CATALOG_NAME
     span = Span(GATE, T0_NS, T0_NS + NS)
@@ -188,6 +189,7 @@ def test_catalog_of_an_older_version_is_brought_up_to_date_and_keeps_its_rows(tm
         assert catalog.events(search=parse("person zone:door")) == [event()]
         assert catalog.due_copies(0, 0) == [segment()]
         catalog.add_copy(Copy(segment().path, 1000, "ab", T0_NS))
+        assert catalog.false_alarms(["e1"]) == set()
         assert catalog.due_copies(0, 0) == []
     Catalog(path, read_only=True).close()
 
@@ -293,3 +295,41 @@ def test_row_that_cannot_be_written_is_written_with_the_next(tmp_path: Path, cat
     other.close()
     catalog.add_segment(segment(start_s=60))
     assert len(catalog.segments()) == 2
+
+
+def test_false_alarm_is_marked_kept_and_taken_back(catalog: Catalog) -> None:
+    for number in range(4):
+        catalog.put_event(event(f"e{number}", start_s=number))
+    catalog.mark_false_alarm("e1", T0_NS, "anna")
+    catalog.mark_false_alarm("e1", T0_NS + 1, "budi")
+    catalog.mark_false_alarm("e3", T0_NS, "anna")
+    catalog.put_event(event("e1", start_s=1, end_s=9))  # a later state says nothing of that
+    assert catalog.false_alarms(["e0", "e1", "e2"]) == {"e1"}
+    assert [found.id for found in catalog.events(false_alarm=True)] == ["e3", "e1"]
+    assert [found.id for found in catalog.events(false_alarm=False)] == ["e2", "e0"]
+    catalog.unmark_false_alarm("e1")
+    assert catalog.false_alarms(["e1", "e3"]) == {"e3"}
+
+
+def test_events_are_read_page_by_page_though_many_begin_at_once(catalog: Catalog) -> None:
+    for number in range(10):
+        catalog.put_event(event(f"e{number}", start_s=number // 4))
+    everything = catalog.events()
+    pages: list[list[str]] = []
+    last: Event | None = None
+    while page := catalog.events(limit=3, before=last):
+        pages.append([found.id for found in page])
+        last = page[-1]
+    assert [len(page) for page in pages] == [3, 3, 3, 1]
+    assert [found_id for page_ids in pages for found_id in page_ids] == [found.id for found in everything]
+
+
+def test_spans_join_what_follows_without_a_gap_and_keep_cameras_apart(catalog: Catalog) -> None:
+    starts = {"gate": (0, 60, 120.8, 200, 3600), "yard": (30, 91.5)}
+    for camera, begun in starts.items():
+        for start_s in begun:
+            catalog.add_segment(segment(camera, start_s))
+    found = catalog.spans(T0_NS + 10 * NS, T0_NS + 250 * NS)
+    in_s = {camera: [((a - T0_NS) / NS, (b - T0_NS) / NS) for a, b in spans] for camera, spans in found.items()}
+    assert in_s == {"gate": [(0, 180.8), (200, 260)], "yard": [(30, 90), (91.5, 151.5)]}
+    assert catalog.spans(T0_NS + 4000 * NS, T0_NS + 5000 * NS) == {}

@@ -1,7 +1,7 @@
 """Loki's push API for tests: as strict as its documentation, and with faults.
 
-Source: grafana.com/docs/loki, "Ingest logs", POST /loki/api/v1/push. A current Loki comes only as a container; one of 2021 was tried by
-hand (docs/deployment.md).
+Source: grafana.com/docs/loki, "Ingest logs", POST /loki/api/v1/push. A current Loki comes only as a container;
+one of 2021 was tried by hand (docs/deployment.md).
 """
 
 import json
