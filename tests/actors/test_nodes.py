@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import ray
-from clusters import Nodes, several_nodes
+from clusters import joined, noticed, several_nodes
 from support import NS, until
 
 from actors import cluster
@@ -77,7 +77,7 @@ def recorded(count: int) -> bool:
 
 
 @contextmanager
-def running(site: Site, nodes: Nodes, config: Config) -> Iterator[None]:
+def running(site: Site, config: Config) -> Iterator[None]:
     """With everything recorded and read; ended, and every recorder with it."""
     with site.sending():
         try:
@@ -106,7 +106,8 @@ def test_dead_node_is_replaced_and_a_reloaded_camera_disturbs_nobody(tmp_path: P
     with several_nodes(site.root) as nodes:
         nodes.add("disk", storage=True)
         nodes.add("worker")
-        with running(site, nodes, first):
+        joined("disk", "worker")
+        with running(site, first):
             before, recording = readers(), recorders()
             assert {storage for storage, _ in recording} == {"storage:disk"}
             assert {node for node, _ in before.values()} == {"head", "disk", "worker"}
@@ -118,7 +119,7 @@ def test_dead_node_is_replaced_and_a_reloaded_camera_disturbs_nobody(tmp_path: P
             assert {key: recorders()[key] for key in recording} == recording
 
             nodes.kill("worker")
-            nodes.noticed("worker")
+            noticed("worker")
             assert until(lambda: len(readers()) == 4 and "worker" not in {node for node, _ in readers().values()}, 60) < AGAIN_S
             assert {key: recorders()[key] for key in recording} == recording  # no recorder has noticed anything
     assert set(footage_s(site, "disk")) == set(few.cameras)
