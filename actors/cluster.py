@@ -162,6 +162,7 @@ def start_head(dashboard_port: int = 8265) -> None:
     command = [
         _ray(), "start", "--head", "--block", "--disable-usage-stats", f"--port={port}", "--include-dashboard=true",
         f"--dashboard-host={_LOOPBACK}", f"--dashboard-port={dashboard_port}", f"--object-store-memory={_OBJECT_STORE_BYTES}",
+        f"--dashboard-agent-listen-port={_free_port()}",  # where other Rays run, its own choice is taken
     ]  # fmt: skip
     os.environ.update(_QUIET)
     if not _has_token():
