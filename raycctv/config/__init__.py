@@ -4,6 +4,7 @@ from raycctv.config.load import digest, load, parse
 from raycctv.config.schema import (
     NODE,
     Camera,
+    CameraMotion,
     CameraRetention,
     Config,
     Console,
@@ -26,6 +27,7 @@ from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 __all__ = [
     "NODE",
     "Camera",
+    "CameraMotion",
     "CameraRetention",
     "Config",
     "Console",
