@@ -210,7 +210,7 @@ class Fleet:
         kind = names.kind_of(name)
         own = config.on(placed.node.name)
         arguments = [Sealed.of(own), placed.digest, file] if kind == "console" else [Sealed.of(_settings(own)), placed.digest]
-        chosen = options(kind, name, placed.gpus)
+        chosen = options(kind, name, placed.cpus, placed.gpus)
         made = _CLASSES[kind].options(**chosen, scheduling_strategy=nodes.on(placed.node.id)).remote(name, *arguments)
         self._handles[name] = made
         self._said[made._actor_id.hex()] = placed.digest, ()

@@ -11,6 +11,9 @@ from actors.reconcile import detectors_wanted, gpu_share, readers_wanted, shared
 from raycctv.config import Camera, Config, Notify, digest
 from raycctv.types import CameraName
 
+_DETECTOR_CPUS = 0.5
+"""What a detector reserves of the CPUs, as far as its node has so many for each; the jobs of others see that it is busy."""
+
 NO_STORAGE = "waits: no node with the resource `storage` is alive"
 
 
@@ -43,11 +46,12 @@ class Placed:
 
     Attributes:
         digest: of what it is started with, apart from where.
-        gpus: what it reserves of one.
+        cpus, gpus: what it reserves of them.
     """
 
     node: Node
     digest: str
+    cpus: float = 0.0
     gpus: float = 0.0
 
     @property
@@ -244,8 +248,9 @@ class _Planning:
         on_node = Counter(at.values())
         found = {}
         for name, place in at.items():
-            gpus = gpu_share(on_node[place], self._nodes[place].gpus)
-            found[name] = Placed(self._nodes[place], f"{digest(self._config.detection)}{self._logs()}-{gpus:.3g}", gpus)
+            node = self._nodes[place]
+            cpus, gpus = min(_DETECTOR_CPUS, node.cpus / on_node[place]), gpu_share(on_node[place], node.gpus)
+            found[name] = Placed(node, f"{digest(self._config.detection)}{self._logs()}-{gpus:.3g}", cpus, gpus)
         return found
 
     def _weights(self, resource: str) -> dict[str, float]:

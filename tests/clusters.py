@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -69,6 +70,16 @@ class Nodes:
                 process.kill()
         self._nodes.pop(name).wait()
 
+    def run(self, code: str) -> str:
+        """Run Python with the cluster connected, in a process of its own; returns what it prints."""
+        whole = f"from actors import cluster\nwith cluster.connected({self.address!r}):\n    {code}"
+        command = [sys.executable, "-c", whole]
+        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=True).stdout
+
+    def await_alive(self, count: int) -> None:
+        """Wait until so many nodes are alive."""
+        self.run(f"import ray, time\n    while len([n for n in ray.nodes() if n['Alive']]) < {count}: time.sleep(0.1)")
+
     def end(self) -> None:
         for name in list(self._nodes):
             self.kill(name)
@@ -122,8 +133,13 @@ def _answers(port: int) -> bool:
 
 
 @contextmanager
-def several_nodes(root: str, **environment: str) -> Iterator[Nodes]:
-    """A cluster of our own, which begins with a head, and a driver that is connected to it; ended with all that runs there."""
+def several_nodes(root: str, environment: Mapping[str, str] | None = None, *, connect: bool = True) -> Iterator[Nodes]:
+    """A cluster of our own, which begins with a head; ended with all that runs there.
+
+    Args:
+        environment: of every node.
+        connect: be a driver of it. One does not outlive the head.
+    """
     before = dict(os.environ)
     folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # where sockets lie, whose paths must be short
     with ExitStack() as stack:
@@ -132,7 +148,8 @@ def several_nodes(root: str, **environment: str) -> Iterator[Nodes]:
         stack.callback(os.environ.clear)
         os.environ.update(cluster._QUIET | {SEAL_KEY: private_key(), "RAY_TMPDIR": str(folder)})
         cluster._authenticate()
-        nodes = Nodes(root, {**os.environ, **environment})
+        nodes = Nodes(root, {**os.environ, **(environment or {})})
         stack.callback(nodes.end)
-        stack.enter_context(cluster.connected(nodes.address))
+        if connect:
+            stack.enter_context(cluster.connected(nodes.address))
         yield nodes
