@@ -166,7 +166,7 @@ def test_head_that_dies_stops_no_recorder(kept: bool, tmp_path: Path, rtmp: Rtmp
     file = written(site.config(), tmp_path)
     with (
         Redis() as redis,
-        several_nodes(site.root, connect=False, **(redis.environment if kept else {})) as nodes,
+        several_nodes(site.root, redis.environment if kept else {}, connect=False) as nodes,
         site.sending(),
     ):
 
