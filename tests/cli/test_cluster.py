@@ -11,7 +11,7 @@ import pytest
 from machine import Machine, users_machine
 from support import until
 
-from raycctv.rtmp.server import RtmpServer
+from raycctv.rtmp.server import RtmpServer, free_port
 from raycctv.simulate.camera import SimulatedCamera
 
 
@@ -69,7 +69,8 @@ def test_cameras_go_up_are_changed_and_go_down(machine: Machine, rtmp: RtmpServe
 def test_job_goes_up_but_never_with_footage_in_its_own_copy(machine: Machine, rtmp: RtmpServer) -> None:
     lasting = str(machine.folder / "footage")
     first = machine.write("first.yaml", lasting, gate=rtmp.url("gate"))
-    machine.write("job.yaml", lasting, gate=rtmp.url("gate"), yard=rtmp.url("yard"))
+    job = machine.folder / machine.write("job.yaml", lasting, gate=rtmp.url("gate"), yard=rtmp.url("yard"))
+    job.write_text(f"{job.read_text()}console: {{port: {free_port()}}}\n")
     machine.write("lost.yaml", "footage", gate=rtmp.url("gate"))
     machine.raycctv("up", first, "--dashboard-port", str(machine.dashboard_port))
 
@@ -96,7 +97,9 @@ def test_job_goes_up_but_never_with_footage_in_its_own_copy(machine: Machine, rt
     said = submit("job.yaml")
     assert "running 2 cameras" in said
     assert "succeeded" in said
-    assert set(machine.status()) == {"sink", "storage", "detector:0", "reader:gate", "reader:yard"}
+    assert "log in as" not in said  # the log of a job is read by everybody who sees the dashboard
+    assert "raycctv console password" in said
+    assert set(machine.status()) == {"console", "sink", "storage", "detector:0", "reader:gate", "reader:yard"}
     said = submit("lost.yaml")
     assert "lies in Ray's copy of the working directory" in said
     assert "failed" in said
