@@ -13,6 +13,8 @@ import pytest
 from machine import Machine, command_of, users_machine
 from support import until
 
+from raycctv.rtmp.server import free_port
+
 SECRETS = {
     "GATE_PASSWORD": "first-of-the-secrets-81f3",
     "YARD_PASSWORD": "second-of-the-secrets-c27a",
@@ -170,3 +172,30 @@ def test_no_command_line_holds_a_secret_but_that_of_ffmpeg(machine: Machine) -> 
     """ffmpeg takes a camera's password in its arguments alone: docs/operations.md says who sees it."""
     told = [process for process in psutil.process_iter() if SECRET.search(command_of(process).encode())]
     assert {process.name() for process in told if process.is_running()} <= {"ffmpeg"}
+
+
+def test_ray_that_asks_for_no_token_works_and_is_warned_of(tmp_path: Path, weights: Path) -> None:
+    """As somebody has started it by hand, long ago."""
+    with users_machine(tmp_path) as machine:
+        machine.environment |= {"HOME": str(tmp_path), "RAY_AUTH_MODE": "disabled"}
+        command = [
+            "ray",
+            "start",
+            "--head",
+            "--block",
+            "--disable-usage-stats",
+            "--include-dashboard=false",
+            f"--port={free_port()}",
+        ]
+        with (tmp_path / "ray.log").open("wb") as log:
+            head = subprocess.Popen(command, env=machine.environment, stdout=log, stderr=log)
+        try:
+            until(lambda: "raycctv does not run" in machine.run("raycctv", "status").stderr, 90)
+            done = machine.run("raycctv", "up", machine.write("cameras.yaml", "footage", hall="rtmp://127.0.0.1:1/live/hall"))
+            assert done.returncode == 0, done.stderr
+            assert "warning: this Ray asks for no token" in done.stderr
+            assert machine.status()["reader:hall"]["state"] == "connecting"
+            machine.raycctv("down")
+        finally:
+            head.terminate()
+            head.wait(60)
