@@ -12,7 +12,9 @@ import ray
 from actors.batching import Batcher, Images
 from actors.logs import log_to_servers
 from actors.metrics import Publisher, Sample, of_detector
+from actors.revival import ask_again
 from raycctv.config import Config, Detection
+from raycctv.sealing import Sealed
 from raycctv.types import CameraName, Detections
 
 
@@ -27,26 +29,29 @@ _LOOKS = 7
 
 @ray.remote
 class Detector:
-    """Answers crops with what is on them, in batches across cameras.
+    """Answers crops with what is on them, in batches across cameras."""
 
-    Args:
-        sink: is told how busy this is.
-    """
-
-    def __init__(self, name: str, config: Config, sink: Any, its_digest: str) -> None:
+    def __init__(self, name: str, sealed: Sealed[Config], its_digest: str) -> None:
         from raycctv.detection.backends import open_backend
         from raycctv.load import DETECTING, give_way, keep_memory
 
         give_way(DETECTING)
         keep_memory()
+        config = sealed.open()
         loki = log_to_servers(name.replace(":", "-"), None, config)
-        self._name, self._sink, self._digest = name, sink, its_digest
+        self._name, self._digest = name, its_digest
+        self._sink: Any = None
         settings = config.detection
         self._backend = open_backend(settings.model, settings.backend, threads=settings.threads, min_score=settings.min_score)
         size, wait_s = batching(settings, self._backend.device)
         self._batcher = Batcher(self._backend.infer, size, wait_s)
         self._busy = deque([(time.monotonic(), 0.0)], maxlen=_LOOKS)
         self._metrics = Publisher(self._samples, loki)
+        ask_again(name)
+
+    async def report_to(self, sink: Any) -> None:
+        """Tell this sink from now on how busy this is."""
+        self._sink = sink
 
     async def detect(self, images: Images, camera: CameraName) -> list[Detections]:
         """What is on each of ``images`` (uint8 (N, 300, 300, 3) RGB), in their pixels. Cameras take turns."""
@@ -57,12 +62,13 @@ class Detector:
         stats = self._batcher.stats
         self._busy.append((time.monotonic(), stats.busy_s))
         (since_s, before_s), (now_s, busy_s) = self._busy[0], self._busy[-1]
-        self._sink.detector_is_busy.remote(self._name, (busy_s - before_s) / (now_s - since_s))
+        if self._sink is not None:
+            self._sink.detector_is_busy.remote(self._name, (busy_s - before_s) / (now_s - since_s))
         yield from of_detector(self._name, stats)
 
-    async def digest(self) -> str:
-        """Of what it was started with."""
-        return self._digest
+    async def holds(self) -> tuple[str, list[CameraName]]:
+        """Digest of what it was started with, and no cameras: it serves all."""
+        return self._digest, []
 
     async def stop(self) -> None:
         """Answer no more."""
