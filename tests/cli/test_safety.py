@@ -63,17 +63,27 @@ with cluster.connected(None):
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Machine]:
-    """Ray runs before any secret is known to the one who starts it, as on a cluster; then cameras with secrets go up."""
+    """Ray runs before any secret is known to the one who starts it; then a job brings cameras whose secrets lie on its head."""
     folder = tmp_path_factory.mktemp("user")
+    job = folder / "job"
     with users_machine(folder) as made:
         made.environment["RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR"] = str(folder / "dashboards")
+        made.environment["XDG_CONFIG_HOME"] = str(folder / "config")
         made.raycctv("up", made.write("before.yaml", "footage", hall="rtmp://127.0.0.1:1/live/hall"), *dashboard(made))
-        (folder / "cameras.yaml").write_text(CONFIG.replace("ROOT", "footage"))
-        done = made.run("raycctv", "up", "cameras.yaml", **SECRETS)
-        assert done.returncode == 0, done.stderr
+        job.mkdir()
+        (job / "cameras.yaml").write_text(CONFIG.replace("ROOT", str(folder / "footage")))
+        write_secrets(folder / "config" / "raycctv" / "secrets.env")
+        said = made.submit(job, "raycctv", "up", "cameras.yaml")
+        assert "running 2 cameras" in said
         until(lambda: "does not answer" in json.dumps(made.status()), 60)
         until(lambda: bool(made.status()["storage"]["recorders"]["gate"]["last_error"]), 60)
         yield made
+
+
+def write_secrets(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.touch(0o600)
+    path.write_text("".join(f"{name}={secret}\n" for name, secret in SECRETS.items()))
 
 
 def dashboard(machine: Machine) -> tuple[str, str]:
@@ -160,12 +170,12 @@ def test_no_file_of_ray_or_of_raycctv_holds_a_secret(machine: Machine) -> None:
 
 
 def readable(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink() and "models" not in path.parts
+    return path.is_file() and not path.is_symlink() and "models" not in path.parts and path.name != "secrets.env"
 
 
 def test_nothing_said_holds_a_secret(machine: Machine) -> None:
-    for command in (("status",), ("status", "--json"), ("check", "cameras.yaml")):
-        done = machine.run("raycctv", *command, **SECRETS)
+    for command in (("status",), ("status", "--json"), ("check", "job/cameras.yaml")):
+        done = machine.run("raycctv", *command)
         assert not SECRET.findall((done.stdout + done.stderr).encode())
 
 
