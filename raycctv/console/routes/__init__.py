@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from raycctv.console.routes import accounts, audit, cameras, description, live_updates, session, system, tokens
+from raycctv.console.routes import accounts, audit, cameras, description, live_updates, session, setup, system, tokens
 from raycctv.console.service import Service
 
 PUBLIC: list[APIRouter] = [session.public]
@@ -24,8 +24,9 @@ ROUTERS: list[APIRouter] = [
     accounts.router,
     tokens.router,
     audit.router,
+    setup.router,
     description.router,
 ]
 """What takes an account, all of it: which one, each route says."""
 
-LIFESPANS: list[Callable[[Service], AbstractContextManager[Any]]] = []
+LIFESPANS: list[Callable[[Service], AbstractContextManager[Any]]] = [setup.open_setup]
