@@ -135,13 +135,13 @@ class TrialAnswer(BaseModel):
 
 
 @router.get("/setup/{camera}", response_class=HTMLResponse, include_in_schema=False)
-def setup_page(request: Request, account: Administrator, camera: Seen) -> HTMLResponse:  # noqa: ARG001
+def setup_page(request: Request, account: Administrator, camera: Seen) -> HTMLResponse:
     """Draw, try, save."""
     return render(request, "setup.html", camera=camera)
 
 
 @router.get("/api/setup/{camera}")
-def setup(request: Request, account: Administrator, camera: Seen) -> SetupAnswer:  # noqa: ARG001
+def setup(request: Request, account: Administrator, camera: Seen) -> SetupAnswer:
     """How the camera is set up."""
     parts = service(request)
     version = _version(parts)
@@ -151,7 +151,7 @@ def setup(request: Request, account: Administrator, camera: Seen) -> SetupAnswer
         camera=camera,
         settings=Settings.of(ours),
         motion=MotionOfAll(min_area=written.motion.min_area, sensitivity=written.motion.sensitivity),
-        labels=sorted(label for label in LABELS if label),
+        labels=sorted(LABELS.values()),
         digest=version.digest if version else "",
         hindrance=file.hindrance(parts.file),
         pending=Settings.of(ours) != Settings.of(parts.config.cameras[camera]),
@@ -160,14 +160,14 @@ def setup(request: Request, account: Administrator, camera: Seen) -> SetupAnswer
 
 
 @router.post("/api/setup/{camera}/preview")
-def preview(request: Request, account: Administrator, camera: Seen, change: Change) -> Preview:  # noqa: ARG001
+def preview(request: Request, account: Administrator, camera: Seen, change: Change) -> Preview:
     """What saving would change in the configuration file."""
     before = _changeable(service(request), change.digest)
     return Preview(difference=file.difference(before.text, _edited(before, camera, change.settings)))
 
 
 @router.put("/api/setup/{camera}")
-def save(request: Request, account: Administrator, camera: Seen, change: Change) -> Saved:  # noqa: ARG001
+def save(request: Request, account: Administrator, camera: Seen, change: Change) -> Saved:
     """Write the settings into the configuration file, and let the cluster run them."""
     parts = service(request)
     with parts.part(Setup).saving:
@@ -182,7 +182,7 @@ def save(request: Request, account: Administrator, camera: Seen, change: Change)
 
 
 @router.post("/api/setup/{camera}/trials", status_code=201)
-def begin_trial(request: Request, account: Administrator, camera: Seen, settings: Settings) -> TrialAnswer:  # noqa: ARG001
+def begin_trial(request: Request, account: Administrator, camera: Seen, settings: Settings) -> TrialAnswer:
     """Run the pipeline over the last hour's footage with the settings that run and with these. One trial at a time."""
     parts = service(request)
     old = Settings.of(parts.config.cameras[camera])
@@ -195,13 +195,13 @@ def begin_trial(request: Request, account: Administrator, camera: Seen, settings
 
 
 @router.get("/api/setup/{camera}/trials/{trial_id}")
-def trial(request: Request, account: Administrator, camera: Seen, trial_id: TrialId) -> TrialAnswer:  # noqa: ARG001
+def trial(request: Request, account: Administrator, camera: Seen, trial_id: TrialId) -> TrialAnswer:
     """How far it is."""
     return _answer(_found(request, camera, trial_id))
 
 
 @router.delete("/api/setup/{camera}/trials/{trial_id}")
-def cancel_trial(request: Request, account: Administrator, camera: Seen, trial_id: TrialId) -> TrialAnswer:  # noqa: ARG001
+def cancel_trial(request: Request, account: Administrator, camera: Seen, trial_id: TrialId) -> TrialAnswer:
     """End it; what was found stays until the next trial."""
     found = _found(request, camera, trial_id)
     found.cancel()
@@ -211,7 +211,7 @@ def cancel_trial(request: Request, account: Administrator, camera: Seen, trial_i
 @router.get("/api/setup/{camera}/trials/{trial_id}/pictures/{name}", response_class=FileResponse)
 def trial_picture(
     request: Request,
-    account: Administrator,  # noqa: ARG001
+    account: Administrator,
     camera: Seen,
     trial_id: TrialId,
     name: PictureName,
@@ -253,7 +253,7 @@ def _changeable(parts: Service, digest: str) -> Version:
         raise ConfigError(str(problem))
     version = file.read(parts.file)
     if version.digest != digest:
-        raise HTTPException(409, "the configuration file has been changed meanwhile; load the page again and repeat your change")
+        raise HTTPException(409, "the configuration file has been changed meanwhile; load the page again")
     return version
 
 
