@@ -22,14 +22,14 @@ def filed(root: Path, clip: Path, start_s: float, camera: CameraName = GATE, opt
     """The clip as a segment that begins so long after T0_NS; copied, unless the options say otherwise."""
     path = filed_path(root, camera, T0_NS + round(start_s * NS))
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = ["ffmpeg", "-v", "error", "-i", clip, *(options or ("-c", "copy")), *FRAGMENTS, path]
+    command = ["ffmpeg", "-v", "error", "-i", str(clip), *(options or ("-c", "copy")), *FRAGMENTS, str(path)]
     subprocess.run(command, check=True)
     return described(root, camera, path)
 
 
 def probed(path: Path) -> dict[str, Any]:
     """Its streams by type, with the frames that decode; fails where ffmpeg has anything to complain about."""
-    command = ["ffprobe", "-v", "warning", "-count_frames", "-show_streams", "-show_format", "-of", "json", path]
+    command = ["ffprobe", "-v", "warning", "-count_frames", "-show_streams", "-show_format", "-of", "json", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     found = json.loads(done.stdout)
@@ -38,6 +38,6 @@ def probed(path: Path) -> dict[str, Any]:
 
 def frame_times_s(path: Path) -> list[float]:
     """When each picture is shown."""
-    command = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0", path]
+    command = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [float(line.rstrip(",")) for line in done.stdout.split()]
