@@ -8,6 +8,8 @@ have stopped looking. When the camera goes, its viewers' streams end; they ask a
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -256,8 +258,8 @@ def remux_command(source: StreamUrl, *, transcode_audio: bool = False) -> list[s
 
 
 async def _last_said(stream: asyncio.StreamReader) -> str:
-    """The last two lines."""
-    last: deque[bytes] = deque(maxlen=2)
+    """The last lines."""
+    last: deque[bytes] = deque(maxlen=4)
     while line := await stream.readline():
         last.append(line.strip())
     return b"; ".join(last).decode(errors="replace")
@@ -266,8 +268,8 @@ async def _last_said(stream: asyncio.StreamReader) -> str:
 async def _ended(process: Process) -> None:
     """See that it ends, whatever it does."""
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+        with contextlib.suppress(ProcessLookupError):  # terminate() would also wait for it, which is asyncio's part
+            os.kill(process.pid, signal.SIGTERM)
         try:
             await asyncio.wait_for(process.wait(), _ENDING_S)
         except TimeoutError:
