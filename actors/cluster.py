@@ -189,13 +189,14 @@ def running() -> Any | None:
         return None
 
 
-def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
+def deploy(config: Config, watch: Watch = lambda *_: None, file: Path | None = None) -> Any:
     """Make the cluster run ``config``; returns the supervisor when every actor has started.
 
     What already runs as wanted is not touched; see :func:`actors.reconcile.reconcile`.
 
     Args:
         watch: is told, about once a second, how many actors have started.
+        file: that the configuration was read from, which the console changes.
 
     Raises:
         RaycctvError: what hindered an actor: weights missing, a folder that cannot be written.
@@ -211,7 +212,7 @@ def deploy(config: Config, watch: Watch = lambda *_: None) -> Any:
         supervisor = None
     if supervisor is None:
         kind: Any = Supervisor
-        supervisor = kind.options(**options("supervisor", names.SUPERVISOR)).remote(config)
+        supervisor = kind.options(**options("supervisor", names.SUPERVISOR)).remote(config, file)
     _await_actors(supervisor, _START_S + _START_EACH_S * len(config.cameras), watch)
     return supervisor
 
@@ -246,6 +247,13 @@ def status(supervisor: Any) -> dict[str, Any]:
     with _own_errors("the supervisor does not answer"):
         answer: dict[str, Any] = dict(ray.get(supervisor.status.remote(), timeout=_ANSWER_S))
     return answer
+
+
+def first_password() -> tuple[str, str] | None:
+    """Name and password of the console's first administrator, where it was made now; told once."""
+    with _own_errors("the console does not answer"):
+        told: tuple[str, str] | None = ray.get(handle(names.CONSOLE).first_password.remote(), timeout=_ANSWER_S)
+    return told
 
 
 def readers() -> list[Any]:

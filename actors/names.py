@@ -4,6 +4,7 @@ NAMESPACE = "raycctv"
 SUPERVISOR = "supervisor"
 STORAGE = "storage"
 SINK = "sink"
+CONSOLE = "console"
 
 _READER = "reader:"
 _DETECTOR = "detector:"
@@ -20,5 +21,5 @@ def detector(index: int) -> str:
 
 
 def kind_of(name: str) -> str:
-    """``reader``, ``detector``, ``storage``, ``sink`` or ``supervisor``."""
+    """``reader``, ``detector``, ``storage``, ``sink``, ``console`` or ``supervisor``."""
     return name.partition(":")[0]

@@ -4,11 +4,11 @@ from typing import Any
 
 from actors.names import NAMESPACE
 
-_CPUS = {"supervisor": 0.0, "reader": 0.01, "detector": 0.5, "storage": 0.01, "sink": 0.01}
+_CPUS = {"supervisor": 0.0, "reader": 0.01, "detector": 0.5, "storage": 0.01, "sink": 0.01, "console": 0.01}
 """CPUs that an actor reserves. Reservations only spread actors over nodes; what a quiet reader really uses is a hundredth
 of a core, so that 32 of them and a detector fit on two cores."""
 
-_CONCURRENCY = {"supervisor": 4, "reader": 2, "storage": 2, "sink": 1}
+_CONCURRENCY = {"supervisor": 4, "reader": 2, "storage": 2, "sink": 1, "console": 4}
 """Threads for calls, so that a status is answered while something else is; a detector is async and needs none."""
 
 

@@ -5,12 +5,14 @@ import logging
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
 from actors import names
+from actors.console import Console
 from actors.detector import Detector
 from actors.logs import log_to_servers
 from actors.options import options
@@ -24,7 +26,7 @@ from raycctv.types import CameraName
 
 log = logging.getLogger(__name__)
 
-_CLASSES: dict[str, Any] = {"reader": Reader, "detector": Detector, "storage": Storage, "sink": Sink}
+_CLASSES: dict[str, Any] = {"reader": Reader, "detector": Detector, "storage": Storage, "sink": Sink, "console": Console}
 
 _ANSWER_S = 10.0
 _STARTED_S = 1.0
@@ -41,9 +43,9 @@ class Supervisor:
     configuration is another supervisor, which adopts what the last one started.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, file: Path | None = None) -> None:
         log_to_servers("supervisor", None, config)
-        self._config = config
+        self._config, self._file = config, file
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cores, self._gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
         self._detectors = detectors_wanted(config.detection.actors, cores, self._gpus)
@@ -55,6 +57,10 @@ class Supervisor:
     def digest(self) -> str:
         """Of the configuration that it holds."""
         return digest(self._config)
+
+    def config(self) -> Config:
+        """The configuration that it holds."""
+        return self._config
 
     def ready(self, timeout_s: float) -> None:
         """Start what is missing, and return when all actors have started.
@@ -95,10 +101,10 @@ class Supervisor:
         answers |= {name: _answer(reference) for name, reference in pending.items()}
         return {part: told for name in self._wanted() for part, told in self._told(name, answers[name]).items()}
 
-    def tell(self, reader: str) -> None:
-        """Say again to a reader what it should read."""
+    def tell(self, name: str) -> None:
+        """Say again to a reader what it should read, or to the console what runs."""
         with self._lock:
-            self._tell(reader)
+            self._tell(name)
 
     def stop(self, keep_recording: bool = False) -> None:
         """End all actors: readers first, so that nothing new comes, then detectors, storage and the sink."""
@@ -125,6 +131,8 @@ class Supervisor:
             wanted[names.STORAGE] = digest(_without_servers(config))
         wanted |= {names.detector(i): digest(config.detection) + logs for i in range(self._detectors)}
         wanted |= dict.fromkeys(self._shares, f"{shared}-{self._detectors}")  # a reader knows its detectors from its start on
+        if config.console is not None:
+            wanted[names.CONSOLE] = f"{digest(config.console)}-{config.recording.root}-{logs}-{self._file}"
         return wanted
 
     def _apply(self) -> None:
@@ -138,7 +146,7 @@ class Supervisor:
             for name in actions.start:
                 log.info("starting %s", name)
                 self._start_one(name, wanted[name])
-            for name in self._shares:
+            for name in wanted:
                 self._tell(name)
 
     def _share_out(self) -> None:
@@ -147,9 +155,11 @@ class Supervisor:
         cores = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
         self._shares = shared_out(cameras, readers_wanted(len(cameras), self._config.cameras_per_reader, cores), current)
 
-    def _tell(self, reader: str) -> None:
-        cameras = {camera: self._config.cameras[camera] for camera in self._shares.get(reader, ())}
-        self._handle(reader).read.remote(cameras)
+    def _tell(self, name: str) -> None:
+        if name in self._shares:
+            self._handle(name).read.remote({camera: self._config.cameras[camera] for camera in self._shares[name]})
+        elif name == names.CONSOLE:
+            self._handle(name).tell.remote(self._config)
 
     def _start_one(self, name: str, its_digest: str) -> None:
         config = self._config
@@ -158,6 +168,8 @@ class Supervisor:
             self._create("sink", name, config, its_digest)
         elif name == names.STORAGE:
             self._create("storage", name, config, self._handle(names.SINK), its_digest)
+        elif name == names.CONSOLE:
+            self._create(kind, name, config, self._file, its_digest)
         elif kind == "detector":
             self._create(kind, name, name, config, self._handle(names.SINK), its_digest)
         else:

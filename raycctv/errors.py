@@ -14,7 +14,8 @@
     ├── CatalogError           the SQLite catalog
     ├── SinkError              a server that events or logs go to: unreachable, or it refuses
     ├── ServerError            the local RTMP server: port in use, nginx missing or refused its configuration
-    └── ClusterError           Ray: no cluster, an actor that did not come up
+    ├── ClusterError           Ray: no cluster, an actor that did not come up
+    └── ConsoleError           the console: its accounts cannot be read or written, its port is taken
 
 Vendor errors (PyAV, SQLite, ffmpeg, OpenVINO) become one of these once, at the boundary, with ``raise ... from``.
 All of them pickle, because they travel between Ray actors. A message is one line, says where and what would be
@@ -25,6 +26,7 @@ __all__ = [
     "CatalogError",
     "ClusterError",
     "ConfigError",
+    "ConsoleError",
     "DetectorError",
     "RaycctvError",
     "RecordingError",
@@ -98,3 +100,7 @@ class ServerError(RaycctvError):
 
 class ClusterError(RaycctvError):
     """The Ray cluster, or an actor on it, is not there."""
+
+
+class ConsoleError(RaycctvError):
+    """The console cannot be served, or its accounts cannot be read or written."""

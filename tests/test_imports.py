@@ -12,7 +12,15 @@ REPOSITORY = Path(__file__).parents[1]
 
 BASE = {"types", "errors", "clock", "redact", "backoff", "process", "sealing", "window", "usage", "search"}
 CAPABILITIES = {"capture", "motion", "detection", "events", "recording", "sinks", "rtmp"}
-LAYERS = [BASE, {"config"}, CAPABILITIES, {"pipeline", "health", "load", "picture", "simulate"}, {"live", "storage"}, {"cli"}]
+LAYERS = [
+    BASE,
+    {"config"},
+    CAPABILITIES,
+    {"pipeline", "health", "load", "picture", "simulate"},
+    {"live", "storage"},
+    {"console"},
+    {"cli"},
+]
 HEAVY = {"cv2", "av", "torch", "torchvision", "openvino", "ffmpeg"}
 
 

@@ -57,8 +57,13 @@ def up(
             show("starting Ray", 0, 1)
             cluster.start_head(dashboard_port)
         with cluster.connected(address) as dashboard:
-            cluster.deploy(loaded, show)
+            cluster.deploy(loaded, show, config.resolve())
+            first = cluster.first_password() if loaded.console else None
     stdout.print(f"running {len(loaded.cameras)} cameras; Ray dashboard: {dashboard or 'none'}", markup=False)
+    if loaded.console is not None:
+        stdout.print(f"console: {loaded.console.url}", markup=False)
+    if first is not None:
+        stdout.print(f"log in as {first[0]} with the password {first[1]} (this is shown once)", markup=False)
 
 
 def status(address: Address = None, json: Json = False) -> None:

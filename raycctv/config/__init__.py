@@ -5,6 +5,7 @@ from raycctv.config.schema import (
     Camera,
     CameraRetention,
     Config,
+    Console,
     Decode,
     Detection,
     Elasticsearch,
@@ -17,6 +18,7 @@ from raycctv.config.schema import (
     Recording,
     Retention,
     SecondCopy,
+    Tls,
 )
 from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 
@@ -24,6 +26,7 @@ __all__ = [
     "Camera",
     "CameraRetention",
     "Config",
+    "Console",
     "Decode",
     "Detection",
     "Elasticsearch",
@@ -40,6 +43,7 @@ __all__ = [
     "SecondCopy",
     "ServerUrl",
     "StreamUrl",
+    "Tls",
     "digest",
     "load",
     "parse",

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from raycctv.config.schema import Config
+from raycctv.config.schema import Config, Tls
 from raycctv.config.units import Url
 from raycctv.errors import ConfigError
 from raycctv.redact import redact
@@ -148,4 +148,8 @@ def _anchored(config: Config, folder: Path) -> dict[str, Any]:
     if search is not None and search.ca is not None:
         search = search.model_copy(update={"ca": folder / search.ca})
     logs = {**dict(config.logs), "dir": folder / config.logs.dir}
-    return {**dict(config), "recording": recording, "logs": logs, "elasticsearch": search}
+    console = config.console
+    if console is not None and console.tls is not None:
+        tls = Tls(certificate=folder / console.tls.certificate, key=folder / console.tls.key)
+        console = console.model_copy(update={"tls": tls})
+    return {**dict(config), "recording": recording, "logs": logs, "elasticsearch": search, "console": console}

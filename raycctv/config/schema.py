@@ -4,6 +4,7 @@ Every model is frozen and forbids unknown keys. Durations are seconds and sizes 
 """
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -260,6 +261,55 @@ class Elasticsearch(Section):
     keep: DurationS = Field(90 * 86400.0, ge=3600, description="age at which Elasticsearch deletes events and logs")
 
 
+class Tls(Section):
+    """Encryption of the console."""
+
+    certificate: Path = Field(description="PEM file of the certificate, with those of the authorities between")
+    key: Path = Field(description="PEM file of its private key, without a password")
+
+
+class Console(Section):
+    """The web console."""
+
+    host: str = Field("127.0.0.1", description="address that it listens on; 0.0.0.0 is every one of this machine")
+    port: int = Field(8420, ge=1, le=65535, description="TCP port that it listens on")
+    tls: Tls | None = Field(None, description="certificate and key; none means without encryption, on loopback")
+    insecure: bool = Field(False, description="listen on an address that others reach without encryption all the same")
+    public_url: ServerUrl | None = Field(None, description="where people reach it, where a proxy stands before it")
+    session: DurationS = Field(12 * 3600.0, ge=60, description="time without a request after which one must log in again")
+    ray_dashboard: ServerUrl | None = Field(None, description="address of the Ray dashboard that the System page links to")
+    grafana: ServerUrl | None = Field(None, description="address of the Grafana that the System page links to")
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> "Console":
+        if not (self.tls or self.insecure or _is_loopback(self.host)):
+            raise ValueError(
+                f"host {self.host} is reached by others, and passwords would travel in the clear: name tls.certificate "
+                "and tls.key, listen on 127.0.0.1 behind a proxy that encrypts, or write insecure: true"
+            )
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where people reach it."""
+        if self.public_url is not None:
+            return str(self.public_url).rstrip("/")
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - a comparison
+        return f"{'https' if self.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether browsers reach it by HTTPS alone."""
+        return self.url.startswith("https:")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Config(Section):
     """The whole file."""
 
@@ -278,3 +328,4 @@ class Config(Section):
     notify: Notify = Notify()
     loki: Loki | None = Field(None, description="where events and logs are pushed to; none means nowhere")
     elasticsearch: Elasticsearch | None = Field(None, description="where events are sent to be searched; none means nowhere")
+    console: Console | None = Field(None, description="the web console; none means that there is none")

@@ -1,0 +1,134 @@
+"""The web console, served by the cluster."""
+
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from actors import names
+from actors.logs import log_to_servers
+from raycctv.clock import SystemClock
+from raycctv.config import Config
+from raycctv.errors import ClusterError
+from raycctv.types import CameraName, Picture
+
+log = logging.getLogger(__name__)
+
+_ANSWER_S = 30.0
+_PICTURE_S = 5.0
+_AGAIN_S = 1.0
+
+
+@ray.remote
+class Console:
+    """Serves :mod:`raycctv.console` in threads. Accounts and sessions are on disk, so that a restart logs nobody out.
+
+    Args:
+        file: the configuration file, as an absolute path; None where it is not known.
+
+    Raises:
+        ConsoleError: its port is taken, its certificate cannot be used, or its accounts cannot be read.
+    """
+
+    def __init__(self, config: Config, file: Path | None, digest: str) -> None:
+        from raycctv.console.accounts import Accounts
+        from raycctv.console.database import DATABASE_NAME
+        from raycctv.console.server import Server
+
+        log_to_servers("console", None, config)
+        self._digest = digest
+        self._accounts = Accounts.open(config.recording.root / DATABASE_NAME, SystemClock())
+        self._first_password = self._accounts.first_password()
+        self._server = Server(config, RayCluster(file), self._accounts, SystemClock(), file)
+        if ray.get_runtime_context().was_current_actor_reconstructed:
+            threading.Thread(target=self._catch_up, name="catching up", daemon=True).start()
+
+    def digest(self) -> str:
+        """Of what it was started with."""
+        return self._digest
+
+    def tell(self, config: Config) -> None:
+        """What runs now: cameras may have come, changed or gone."""
+        self._server.tell(config)
+
+    def _catch_up(self) -> None:
+        """Ray has started this anew with what ran at its first start; meanwhile something else may run."""
+        while True:
+            try:
+                self.tell(ray.get(_supervisor().config.remote(), timeout=_ANSWER_S))
+                return
+            except (RayError, TimeoutError, ClusterError) as error:
+                log.warning("the supervisor does not say what runs; asked again: %s", error)
+                time.sleep(_AGAIN_S)
+
+    def first_password(self) -> tuple[str, str] | None:
+        """Name and password of the administrator that this console has made at its first start; told once."""
+        from raycctv.console.accounts import FIRST
+
+        password, self._first_password = self._first_password, None
+        if password is None:
+            return None
+        self._accounts.told()
+        return FIRST, password
+
+    def status(self) -> dict[str, Any]:
+        """Where it is reached, and how many are logged in."""
+        return {"pid": os.getpid(), **self._server.status()}
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._server.close()
+        self._accounts.close()
+
+
+class RayCluster:
+    """The cluster that this process belongs to, as :class:`raycctv.console.cluster.Cluster`."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+
+    def status(self) -> dict[str, Any]:
+        from actors import cluster
+
+        return cluster.status(_supervisor())
+
+    def picture(self, camera: CameraName, width_px: int) -> Picture | None:
+        told = self.status().get(names.reader(camera), {})
+        if "actor" not in told:
+            return None
+        try:
+            reader: Any = ray.get_actor(told["actor"], namespace=names.NAMESPACE)
+            picture: Picture | None = ray.get(reader.picture.remote(camera, width_px), timeout=_PICTURE_S)
+        except (RayError, ValueError, TimeoutError) as error:
+            raise ClusterError(f"the reader of {camera} does not answer: {error}") from error
+        return picture
+
+    def reload(self, config: Config) -> None:
+        from actors import cluster
+
+        cluster.deploy(config, file=self._file)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [_node(node) for node in ray.nodes()]  # type: ignore[no-untyped-call]
+
+
+def _supervisor() -> Any:
+    from actors import cluster
+
+    supervisor = cluster.running()
+    if supervisor is None:
+        raise ClusterError("the supervisor does not run; `raycctv up` starts it again")
+    return supervisor
+
+
+def _node(node: dict[str, Any]) -> dict[str, Any]:
+    resources = node["Resources"]
+    return {
+        "name": node["NodeManagerHostname"], "address": node["NodeManagerAddress"], "alive": node["Alive"],
+        "cpus": resources.get("CPU", 0.0), "gpus": resources.get("GPU", 0.0), "memory_bytes": resources.get("memory", 0.0),
+    }  # fmt: skip

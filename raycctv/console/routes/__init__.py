@@ -1,0 +1,31 @@
+"""All routes. Pages, and the API below ``/api/``, which speaks JSON with the names of ``--json``.
+
+A module of routes is added here, and nowhere else. What it keeps while the console runs it opens in ``LIFESPANS`` and finds
+again by :meth:`.Service.part`.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from fastapi import APIRouter
+
+from raycctv.console.routes import accounts, audit, cameras, description, live_updates, session, system, tokens
+from raycctv.console.service import Service
+
+PUBLIC: list[APIRouter] = [session.public]
+"""What anybody may call."""
+
+ROUTERS: list[APIRouter] = [
+    session.router,
+    cameras.router,
+    live_updates.router,
+    system.router,
+    accounts.router,
+    tokens.router,
+    audit.router,
+    description.router,
+]
+"""What takes an account, all of it: which one, each route says."""
+
+LIFESPANS: list[Callable[[Service], AbstractContextManager[Any]]] = []

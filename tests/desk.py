@@ -1,0 +1,116 @@
+"""A console as tests have it: the real application, and a cluster that says what a test wants."""
+
+import shutil
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from support import NS, T0_NS
+
+from raycctv.clock import ManualClock
+from raycctv.config import Config
+from raycctv.console.access import COOKIE, CSRF_HEADER
+from raycctv.console.accounts import Accounts, Role
+from raycctv.recording.catalog import Catalog
+from raycctv.recording.filing import described
+from raycctv.recording.layout import STAMP_FORMAT
+from raycctv.types import CameraName, Picture
+
+PASSWORD = "correct horse battery"
+GATE, YARD = CameraName("gate"), CameraName("yard")
+SEGMENT_S = 10
+FOOTAGE_S = (0, 10, 20, 60)
+"""When segments of ``gate`` begin, after T0_NS: three without a gap, then one."""
+
+
+@dataclass
+class FakeCluster:
+    """Two cameras, all well; tests change ``said`` and read ``asked``."""
+
+    said: dict[str, Any]
+    pictures: dict[str, Picture] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    reloaded: list[Config] = field(default_factory=list)
+    error: Exception | None = None
+
+    def status(self) -> dict[str, Any]:
+        self.asked.append("status")
+        if self.error is not None:
+            raise self.error
+        return self.said
+
+    def picture(self, camera: CameraName, width_px: int) -> Picture | None:
+        self.asked.append(f"picture of {camera}")
+        return self.pictures.get(camera)
+
+    def reload(self, config: Config) -> None:
+        self.reloaded.append(config)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"name": "box", "address": "127.0.0.1", "alive": True, "cpus": 4.0, "gpus": 0.0, "memory_bytes": 8e9}]
+
+
+@dataclass
+class Desk:
+    """A console, and what stands around it.
+
+    Attributes:
+        clock: half a minute after the last footage.
+    """
+
+    app: FastAPI
+    config: Config
+    clock: ManualClock
+    cluster: FakeCluster
+    catalog: Catalog
+    accounts: Accounts
+    root: Path
+
+    def browser(self, name: str | None = None) -> TestClient:
+        """A browser in which that account is logged in, or nobody is."""
+        client = TestClient(self.app, raise_server_exceptions=False, follow_redirects=False)
+        account = None if name is None else self.accounts.find(name)
+        if account is not None:
+            cookie = self.app.state.service.sessions.begin(account)
+            client.cookies.set(COOKIE, cookie)
+            session = self.app.state.service.sessions.find(cookie)
+            client.headers[CSRF_HEADER] = session.csrf
+        return client
+
+
+def status(**recording: bool) -> dict[str, Any]:
+    """As the cluster says it of cameras that are all well but for ``recording``."""
+    recorders = {
+        name: {"pid": 7, "starts": 1, "recording": recording.get(name, True), "coverage_24h": 0.999, "last_error": ""}
+        for name in (GATE, YARD)
+    }
+    reader = {"state": "streaming", "frames": 10, "dropped": {"superseded": 1}, "error": None, "pid": 8, "actor": "reader:1"}
+    return {
+        "sink": {"pid": 5, "owed": 0, "lost": 0, "servers": {"webhook": {"owed": 2, "delivered": 3, "refused": 0}}},
+        "storage": {
+            "pid": 6, "root": "/footage", "recorders": recorders, "relays": {}, "segments_filed": 4, "filed_bytes": 1000,
+            "segments_deleted": 0, "free_bytes": 600_000_000, "disk_bytes": 1_000_000_000, "errors": {},
+        },
+        "detector:0": {"pid": 9, "model": "ssdlite_mobilenet_v2", "backend": "openvino", "device": "CPU", "busy": 0.2},
+        "reader:gate": reader, "reader:yard": reader,
+    }  # fmt: skip
+
+
+def record(catalog: Catalog, root: Path, camera: CameraName, footage: Path, start_s: float) -> None:
+    """A segment of 10 s, filed as storage files it."""
+    moment = datetime.fromtimestamp(T0_NS / NS + start_s, UTC)
+    path = root / camera / f"{moment:%Y-%m-%d}" / f"{camera}_{moment.strftime(STAMP_FORMAT)}.mp4"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(footage, path)
+    catalog.add_segment(described(root, camera, path))
+
+
+def add_people(accounts: Accounts) -> None:
+    roles: dict[str, tuple[Role, list[CameraName] | None]] = {
+        "admin": ("administrator", None), "operator": ("operator", None), "viewer": ("viewer", [GATE])
+    }  # fmt: skip
+    for name, (role, cameras) in roles.items():
+        accounts.add(name, role, cameras, PASSWORD)
