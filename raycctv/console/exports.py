@@ -14,13 +14,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from raycctv.clock import NS_PER_S, Clock, iso, parse_iso
-from raycctv.config import Config
+from raycctv.config import Config, Console
 from raycctv.errors import ConsoleError, RaycctvError
 from raycctv.recording import export as exporting
 from raycctv.recording.catalog import Catalog
@@ -33,8 +34,9 @@ FOLDER = ".exports"
 _FACTS = "export.json"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _BLOCK_BYTES = 1 << 20
-_WRITING, _CODING = 0.8, 0.9
-"""Share of the work that is done once the footage is copied, or coded anew; the rest is its checksum."""
+_WRITING, _COPYING, _CODING = 0.8, 0.2, 0.95
+"""Share of the work that is done once the footage is copied; with coding anew, once it is copied and once it is coded. The rest is
+its checksum."""
 
 
 class ExportRefused(ConsoleError):
@@ -151,8 +153,8 @@ class Exports:
             raise ExportRefused(f"{span.camera} has no footage from {iso(span.from_ns)} to {iso(span.to_ns)}")
         now_ns = self._clock.now_ns()
         export = Export(
-            id=f"{_stamp(now_ns)}-{secrets.token_hex(4)}", camera=span.camera, from_=iso(span.from_ns), to=iso(span.to_ns), exact=exact,
-            note=note, by=by, created_at=iso(now_ns),
+            id=f"{_stamp(now_ns)}-{secrets.token_hex(4)}", camera=span.camera, from_=iso(span.from_ns), to=iso(span.to_ns),
+            exact=exact, note=note, by=by, created_at=iso(now_ns),
         )  # fmt: skip
         with self._lock:
             self._check_room(_bytes_within(segments, span))
@@ -224,18 +226,17 @@ class Exports:
             self._worker.start()
 
     def _check_room(self, wanted_bytes: int) -> None:
-        limits, root = self._config(), self._config().recording.root
-        settings = limits.console.exports if limits.console else None
-        if settings is not None and len(self._exports) >= settings.max_count:
+        config = self._config()
+        limits = (config.console or Console()).exports
+        if len(self._exports) >= limits.max_count:
             raise ExportRefused(f"there are {len(self._exports)} exports, which is as many as may be; delete some first")
         kept_bytes = sum(export.size_bytes for export in self._exports.values())
-        if settings is not None and kept_bytes + wanted_bytes > settings.max_size:
+        if kept_bytes + wanted_bytes > limits.max_size:
             raise ExportRefused(
-                f"exports would take {kept_bytes + wanted_bytes} bytes of {settings.max_size} that they may; delete some, "
-                "or choose less"
+                f"exports would take {kept_bytes + wanted_bytes} bytes, and may take {limits.max_size}; delete some first"
             )
-        disk = shutil.disk_usage(root)
-        if disk.free - wanted_bytes < limits.recording.keep.min_free.of(disk.total):
+        disk = shutil.disk_usage(config.recording.root)
+        if disk.free - wanted_bytes < config.recording.keep.min_free.of(disk.total):
             raise ExportRefused(
                 f"the disk has {disk.free} bytes free, too few for {wanted_bytes} more; delete exports, or choose less"
             )
@@ -300,7 +301,7 @@ class Exports:
 
     def _footage(self, export: Export, segments: list[Segment], output: Path) -> list[exporting.Exported]:
         root, done = self._config().recording.root, 0
-        share = 0.3 if export.exact else _WRITING
+        share = _COPYING if export.exact else _WRITING
 
         def on_segment() -> None:
             nonlocal done
@@ -311,17 +312,15 @@ class Exports:
             return exporting.export(segments, root, export.span, output, on_segment)
         with tempfile.TemporaryDirectory(dir=output.parent) as drafts:
             whole = exporting.export(segments, root, export.span, Path(drafts, output.name), on_segment)
-            total_s, before_s, cut = sum(part.recorded_s for part in whole), 0.0, []
+            total_s, coded_s, cut = sum(part.recorded_s for part in whole), 0.0, []
             for part in whole:
-                begun_s = before_s
-                cut.append(
-                    exporting.cut_exactly(
-                        part, export.span, output.with_name(part.path.name),
-                        lambda s, begun_s=begun_s: self._progress(export, share + (_CODING - share) * (begun_s + s) / total_s),
-                    )
-                )  # fmt: skip
-                before_s += part.recorded_s
+                on_coded = partial(self._coded, export, coded_s, total_s)
+                cut.append(exporting.cut_exactly(part, export.span, output.with_name(part.path.name), on_coded))
+                coded_s += part.recorded_s
             return cut
+
+    def _coded(self, export: Export, before_s: float, total_s: float, now_s: float) -> None:
+        self._progress(export, _COPYING + (_CODING - _COPYING) * (before_s + now_s) / total_s)
 
     def _progress(self, export: Export, progress: float) -> None:
         with self._lock:
