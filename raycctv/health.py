@@ -96,6 +96,8 @@ class Presence:
 class StorageHealth:
     """The events ``recording_gap`` of every recorder, and ``disk_low``. Those of an earlier life that are open are continued.
 
+    Call :meth:`follow` before the first look.
+
     Args:
         emit: takes each state of an event.
 
@@ -103,18 +105,25 @@ class StorageHealth:
         CatalogError: the catalog cannot be read.
     """
 
-    def __init__(
-        self, catalog: Catalog, recorders: Mapping[CameraName, Recorder], clock: Clock, emit: Callable[[Event], None]
-    ) -> None:
+    def __init__(self, catalog: Catalog, clock: Clock, emit: Callable[[Event], None]) -> None:
         self._catalog = catalog
-        self._recorders = recorders
+        self._recorders: dict[CameraName, Recorder] = {}
         self._clock = clock
         self._emit = emit
-        gaps = {event.camera: event for event in catalog.open_events(RECORDING_GAP)}
-        self._gaps = {camera: self._gap(camera, gaps.pop(camera, None)) for camera in recorders}
-        for left in gaps.values():  # of cameras that are recorded no more
-            self._tell(replace(left, ended_at_ns=max(clock.now_ns(), left.started_at_ns)))
+        self._gaps: dict[CameraName, FootageFault] = {}
         self._disk = Fault(NO_CAMERA, DISK_LOW, 0.0, next(iter(catalog.open_events(DISK_LOW)), None))
+
+    def follow(self, recorders: Mapping[CameraName, Recorder]) -> None:
+        """Look after these and no others; what is open of others has ended."""
+        for camera in [camera for camera, recorder in self._recorders.items() if recorders.get(camera) is not recorder]:
+            self._tell(self._gaps.pop(camera).close(self._clock.now_ns()))
+        self._recorders = dict(recorders)
+        going_on = {event.camera: event for event in self._catalog.open_events(RECORDING_GAP)}
+        for camera in recorders.keys() - self._gaps.keys():
+            self._gaps[camera] = self._gap(camera, going_on.get(camera))
+        for camera in going_on.keys() - recorders.keys():
+            left = going_on[camera]
+            self._tell(replace(left, ended_at_ns=max(self._clock.now_ns(), left.started_at_ns)))
 
     def look_at_footage(self) -> None:
         """About once a second."""

@@ -9,23 +9,26 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from raycctv.capture.relay import relay
 from raycctv.clock import NS_PER_S, CautiousClock, Clock
-from raycctv.config import Config
+from raycctv.config import Camera, CameraRetention, Config, Recording
 from raycctv.errors import RaycctvError
 from raycctv.health import StorageHealth
-from raycctv.process import KeptProcess
+from raycctv.process import DetachedProcess, KeptProcess, stop_all
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.recording.copier import Copier
 from raycctv.recording.coverage import coverage
-from raycctv.recording.recorder import RUN_DIR, Recorder
+from raycctv.recording.filing import file_closed
+from raycctv.recording.layout import INCOMING
+from raycctv.recording.recorder import RUN_DIR, Recorder, make_writable
 from raycctv.recording.retention import Deletion, Rules, plan, sweep
 from raycctv.recording.schema import DamagedCatalog
-from raycctv.types import CameraName, Event, Span
+from raycctv.types import CameraName, Event, Segment, Span
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +41,15 @@ _LOOK_S = 1.0
 """Time between two looks at files and disk. Processes are looked at more often: a recorder that starts a quarter of a second
 after its camera has dropped is there when it returns."""
 
+_STOPS = 16
+"""Recorders that are ended at once; each finishes its file."""
+
 
 class Storage:
     """Call :meth:`tick` about four times a second.
 
     Args:
+        config: of its cameras those that are recorded at once. One without any is told by :meth:`record`.
         emit: takes each state of an event about footage or disk.
 
     Attributes:
@@ -55,32 +62,50 @@ class Storage:
     """
 
     def __init__(self, config: Config, clock: Clock, emit: Callable[[Event], None] = lambda _: None) -> None:
-        self._config = config
         self._recording = config.recording
         self._clock = clock
         self._lock = threading.Lock()
+        self._keep = {name: camera.keep for name, camera in config.cameras.items()}
+        self._wanted = dict(config.cameras)
+        self._admitted: dict[CameraName, tuple[object, ...]] = {}
+        self._recorders: dict[CameraName, Recorder] = {}
+        self._relays: dict[CameraName, KeptProcess] = {}
+        self.coverage: dict[CameraName, float | None] = {}
+        self._coverage_due_s: dict[CameraName, float] = {}
         root = config.recording.root
-        run_dir = root / RUN_DIR
-        recorded = {name: camera for name, camera in config.cameras.items() if camera.recorded}
-        self._recorders = {name: Recorder(name, camera.source, config.recording, clock) for name, camera in recorded.items()}
-        self._relays: dict[CameraName, KeptProcess] = {
-            name: relay(name, camera.pull, camera.source, run_dir, clock)
-            for name, camera in config.cameras.items()
-            if camera.pull is not None
-        }
+        make_writable(root)
+        for name in self._wanted:
+            self._admit(name)
         self._catalog = Catalog(root / CATALOG_NAME)
         self._catalog.reconcile(root)
         self._ages = CautiousClock(clock, self._catalog.last_end_ns())
-        self._health = StorageHealth(self._catalog, self._recorders, clock, emit)
+        self._health = StorageHealth(self._catalog, clock, emit)
+        if config.cameras:
+            self._health.follow(self._recorders)
         self._look_due_s = self._sweep_due_s = self._floor_due_s = clock.monotonic_s()
-        self.coverage: dict[CameraName, float | None] = dict.fromkeys(self._recorders)
-        self._coverage_due_s = dict.fromkeys(self._recorders, clock.monotonic_s())
         self._exhausted = self._no_space = False
         self._errors: dict[str, str] = {}
         self._filed = self._filed_bytes = 0
         self._deleted = 0
         copies = config.recording.copy_events
         self._copier = None if copies is None else Copier(config.recording, copies, clock)
+
+    def record(self, cameras: Mapping[CameraName, Camera], keep: Mapping[CameraName, CameraRetention] | None = None) -> None:
+        """Record these and no others; one that is recorded as wanted is not touched.
+
+        Recorders and relays that somebody has left here for other cameras are ended too, and what they wrote is filed.
+
+        Args:
+            keep: what cameras have otherwise of which there may be footage here, though they are recorded elsewhere.
+        """
+        with self._lock:
+            self._keep = {name: camera.keep for name, camera in cameras.items()} | dict(keep or {})
+            self._wanted = dict(cameras)
+            wanted = {name: _as_recorded(camera) for name, camera in cameras.items()}
+            self._retire([name for name, running in self._admitted.items() if wanted.get(name) != running])
+            self._admit_missing()
+            self._end_strangers()
+            self._health.follow(self._recorders)
 
     def tick(self) -> None:
         """One look at everything: processes that have ended at every call, all else about once a second.
@@ -91,6 +116,7 @@ class Storage:
             now_s = self._clock.monotonic_s()
             if now_s >= self._look_due_s:
                 self._look_due_s = now_s + _LOOK_S
+                self._admit_missing()
                 self._guarded("catalog", self._mend_catalog)
                 for name, recorder in self._recorders.items():
                     self._guarded(f"segments of {name}", partial(self._file, recorder))
@@ -148,6 +174,48 @@ class Storage:
                 self._copier.close()
             self._catalog.close()
 
+    def _admit(self, name: CameraName) -> None:
+        camera = self._wanted[name]
+        if camera.recorded:
+            self._recorders[name] = Recorder(name, camera.source, self._recording, self._clock)
+            self.coverage[name] = None
+            self._coverage_due_s[name] = self._clock.monotonic_s()
+        if camera.pull is not None:
+            self._relays[name] = relay(name, camera.pull, camera.source, self._recording.root / RUN_DIR, self._clock)
+        self._admitted[name] = _as_recorded(camera)
+
+    def _admit_missing(self) -> None:
+        """Those whose folder could not be written are tried again at the next look."""
+        for name in self._wanted.keys() - self._admitted.keys():
+            self._guarded(f"folder of {name}", partial(self._admit, name))
+
+    def _retire(self, cameras: Sequence[CameraName]) -> None:
+        """End their processes, all at once, and file what they wrote."""
+        recorders = [recorder for name in cameras if (recorder := self._recorders.pop(name, None)) is not None]
+        relays = [relayed for name in cameras if (relayed := self._relays.pop(name, None)) is not None]
+        with ThreadPoolExecutor(_STOPS) as pool:
+            list(pool.map(partial(self._guarded, "stopping a relay"), [relayed.stop for relayed in relays]))
+            list(pool.map(partial(self._guarded, "stopping a recorder"), [recorder.stop for recorder in recorders]))
+        for recorder in recorders:
+            self._guarded(f"segments of {recorder.camera}", partial(self._file, recorder))
+        for name in cameras:
+            self._admitted.pop(name)
+            self.coverage.pop(name, None)
+            self._coverage_due_s.pop(name, None)
+            for what in [what for what in self._errors if what.endswith(f" of {name}")]:
+                del self._errors[what]
+
+    def _end_strangers(self) -> None:
+        """What a life before left running, for cameras that are recorded elsewhere by now or no more, and what it wrote."""
+        root, run_dir = self._recording.root, self._recording.root / RUN_DIR
+        known = {f"recorder-{name}" for name in self._recorders} | {f"relay-{name}" for name in self._relays}
+        left = [DetachedProcess.adopt(file.stem, run_dir) for file in run_dir.glob("*.pid") if file.stem not in known]
+        self._guarded("stopping what was left", lambda: stop_all([process for process in left if process is not None]))
+        for folder in root.glob(f"*/{INCOMING}"):
+            camera = CameraName(folder.parent.name)
+            if camera not in self._wanted:
+                self._guarded(f"segments of {camera}", partial(self._add, file_closed(root, camera, None)))
+
     def _mend_catalog(self) -> None:
         """Somebody has deleted the catalog, or its disk has damaged it: make it anew from the files."""
         try:
@@ -176,11 +244,15 @@ class Storage:
             self._coverage_due_s[name] = now_s if share is None else now_s + _COVERAGE_S
 
     def _file(self, recorder: Recorder) -> None:
-        for segment in recorder.collect():
+        self._add(recorder.collect())
+
+    def _add(self, segments: Iterable[Segment]) -> None:
+        for segment in segments:
             self._catalog.add_segment(segment)
             self._filed += 1
             self._filed_bytes += segment.size_bytes
-            self._coverage_due_s[segment.camera] = self._clock.monotonic_s()
+            if segment.camera in self._coverage_due_s:
+                self._coverage_due_s[segment.camera] = self._clock.monotonic_s()
 
     def _rotate(self, now_s: float) -> None:
         """Sweep when it is due, and at once when the disk is too full; not again and again when that frees nothing."""
@@ -213,7 +285,7 @@ class Storage:
 
     def _sweep(self) -> None:
         root = self._recording.root
-        deletions = planned_now(self._catalog, self._config, self._ages.now_ns())
+        deletions = planned_now(self._catalog, self._recording, self._keep, self._ages.now_ns())
         owed = frozenset() if self._copier is None else self._copier.owed
         for deletion in deletions:
             if deletion.segment.path in owed:
@@ -232,6 +304,11 @@ class Storage:
             self._errors[what] = str(error)
 
 
+def _as_recorded(camera: Camera) -> tuple[object, ...]:
+    """What of a camera its recorder and its relay depend on."""
+    return camera.source, camera.pull, camera.recorded
+
+
 def coverage_now(catalog: Catalog, recorder: Recorder, now_ns: int) -> float | None:
     """Of the last 24 hours, or since the camera's first footage, what is being written included; None without any."""
     from_ns = now_ns - _DAY_NS
@@ -247,11 +324,16 @@ def coverage_now(catalog: Catalog, recorder: Recorder, now_ns: int) -> float | N
     return coverage(recorder.camera, recorded, catalog.offline(recorder.camera, from_ns), from_ns, to_ns).share
 
 
-def planned_now(catalog: Catalog, config: Config, now_ns: int) -> list[Deletion]:
-    """What the rules of ``config`` would delete at this moment, with the reasons; deletes nothing."""
-    disk = shutil.disk_usage(config.recording.root)
-    own = {name: camera.keep for name, camera in config.cameras.items()}
-    rules = Rules(config.recording.keep, own, catalog.protected())
+def planned_now(
+    catalog: Catalog, recording: Recording, keep: Mapping[CameraName, CameraRetention], now_ns: int
+) -> list[Deletion]:
+    """What the rules would delete at this moment, with the reasons; deletes nothing.
+
+    Args:
+        keep: what cameras have otherwise than ``recording.keep``.
+    """
+    disk = shutil.disk_usage(recording.root)
+    rules = Rules(recording.keep, dict(keep), catalog.protected())
     return plan(catalog, rules, disk.free, disk.total, now_ns)
 
 

@@ -112,7 +112,9 @@ def watched(catalog: Catalog, clock: ManualClock, told: list[Event]) -> StorageH
         told.append(state)
         catalog.put_event(state)
 
-    return StorageHealth(catalog, {GATE: recorder}, clock, emit)
+    health = StorageHealth(catalog, clock, emit)
+    health.follow({GATE: recorder})
+    return health
 
 
 def test_gap_began_with_the_last_footage_and_is_told_again_after_an_orderly_end(

@@ -13,14 +13,9 @@ REPOSITORY = Path(__file__).parents[1]
 BASE = {"types", "errors", "clock", "redact", "backoff", "process", "sealing", "window", "usage", "search"}
 CAPABILITIES = {"capture", "motion", "detection", "events", "recording", "sinks", "rtmp"}
 LAYERS = [
-    BASE,
-    {"config"},
-    CAPABILITIES,
-    {"pipeline", "health", "load", "picture", "simulate"},
-    {"live", "storage"},
-    {"console"},
-    {"cli"},
-]
+    BASE, {"config"}, CAPABILITIES,
+    {"pipeline", "health", "load", "picture", "simulate"}, {"live", "storage"}, {"console"}, {"cli"},
+]  # fmt: skip
 HEAVY = {"cv2", "av", "torch", "torchvision", "openvino", "ffmpeg"}
 
 

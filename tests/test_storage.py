@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from stores import HangingStore
 from support import NS, T0_NS, event, fill, segment, until
@@ -35,9 +36,10 @@ def open_storage(rtmp: RtmpServer, tmp_path: Path) -> Iterator[Open]:
     made: list[Storage] = []
 
     def start(*names: str, emit: Callable[[Event], None] = lambda _: None, **recording: object) -> Storage:
-        cameras = {CameraName(name): Camera(source=StreamUrl.parse(rtmp.url(name))) for name in names}
         settings = Recording.model_validate({"root": tmp_path / "footage", "segment_s": 5, "sweep_s": 0.1, **recording})
-        made.append(Storage(Config(cameras=cameras, recording=settings), SystemClock(), emit))
+        some = cameras_called(rtmp, *names or ("none",))
+        config = Config(cameras=some, recording=settings)
+        made.append(Storage(config if names else config.model_copy(update={"cameras": {}}), SystemClock(), emit))
         return made[-1]
 
     yield start
@@ -88,6 +90,47 @@ def test_recorders_outlive_storage_and_its_next_life_adopts_them(
     assert all((tmp_path / "footage" / segment.path).stat().st_size == segment.size_bytes for segment in segments)
 
 
+def cameras_called(rtmp: RtmpServer, *names: str, **settings: object) -> dict[CameraName, Camera]:
+    return {CameraName(name): Camera.model_validate({"source": rtmp.url(name), **settings}) for name in names}
+
+
+def test_cameras_come_and_go_and_no_other_recorder_notices(open_storage: Open, rtmp: RtmpServer) -> None:
+    storage = open_storage("stays", "goes")
+    storage.tick()
+    before = {name: recorder["pid"] for name, recorder in storage.status()["recorders"].items()}
+    storage.record(cameras_called(rtmp, "stays", "comes", keep={"event": "90d"}, masks={"tree": [[0, 0], [1, 0], [1, 1]]}))
+    storage.tick()
+    after = {name: recorder["pid"] for name, recorder in storage.status()["recorders"].items()}
+    assert after.keys() == {"stays", "comes"}
+    assert after["stays"] == before["stays"]  # what is analysed, and how long it is kept, is nothing to its recorder
+    assert after["comes"] is not None
+    until(lambda: not psutil.pid_exists(before["goes"]), 5)
+    moved = {CameraName("stays"): Camera(source=StreamUrl.parse(rtmp.url("elsewhere")))}
+    storage.record(moved)
+    storage.tick()
+    (recorder,) = storage.status()["recorders"].values()
+    assert recorder["pid"] not in (None, before["stays"])
+    storage.record({})
+    assert storage.status()["recorders"] == {}
+    until(lambda: not psutil.pid_exists(recorder["pid"]), 5)
+    storage.close(keep_recording=False)
+
+
+def test_recorder_that_was_left_for_a_camera_of_another_node_is_ended_and_filed(
+    camera: SimulatedCamera, open_storage: Open, rtmp: RtmpServer, tmp_path: Path
+) -> None:
+    first = open_storage("storage-cam")
+    until(lambda: first.status()["recorders"]["storage-cam"]["recording"], 10, first.tick)
+    (pid,) = pids(first)
+    first.close(keep_recording=True)
+    second = open_storage()
+    second.record(cameras_called(rtmp, "other"))
+    until(lambda: not psutil.pid_exists(pid), 5)
+    second.close(keep_recording=False)
+    with Catalog(tmp_path / "footage" / CATALOG_NAME, read_only=True) as catalog:
+        assert {segment.camera for segment in catalog.segments()} == {"storage-cam"}
+
+
 def test_killed_recorder_is_started_again(camera: SimulatedCamera, open_storage: Open) -> None:
     storage = open_storage("storage-cam")
     until(lambda: storage.status()["recorders"]["storage-cam"]["recording"], 10, storage.tick)
@@ -126,7 +169,7 @@ def test_camera_whose_folder_breaks_hinders_no_other(open_storage: Open, tmp_pat
 
 def test_folder_that_cannot_be_written_is_named(rtmp: RtmpServer) -> None:
     cameras = {CameraName("a"): Camera(source=StreamUrl.parse(rtmp.url("a")))}
-    with pytest.raises(RecordingError, match=r"recording\.root: /proc/footage/a/incoming cannot be written"):
+    with pytest.raises(RecordingError, match=r"recording\.root: /proc/footage cannot be written"):
         Storage(Config(cameras=cameras, recording=Recording(root=Path("/proc/footage"))), SystemClock())
 
 

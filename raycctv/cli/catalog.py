@@ -159,8 +159,9 @@ def _print_plan(config: Path, root: Path | None, json: bool) -> None:
     loaded = load(config)
     if root is not None:
         loaded = loaded.model_copy(update={"recording": loaded.recording.model_copy(update={"root": root})})
+    keep = {name: camera.keep for name, camera in loaded.cameras.items()}
     with open_catalog(config, root) as catalog:
-        deletions = planned_now(catalog, loaded, SystemClock().now_ns())
+        deletions = planned_now(catalog, loaded.recording, keep, SystemClock().now_ns())
     if json:
         for deletion in deletions:
             print_json({**_as_json(deletion.segment), "reason": deletion.reason})

@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raycctv.clock import Clock
@@ -92,8 +92,8 @@ class AuditLog:
         given = {condition: value for condition, value in wanted.items() if value is not None}
         where = " AND ".join(["true", *given])
         query = f"SELECT id, at_ns, account, address, what, camera, details FROM audit WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        rows = self._database.read(query, *given.values(), limit)
-        return [Note(*known, json.loads(details)) for *known, details in rows]
+        notes = [Note(*row) for row in self._database.read(query, *given.values(), limit)]
+        return [replace(note, details=json.loads(str(note.details))) for note in notes]
 
     def _is_due(self, key: tuple[str | None, str, str | None]) -> bool:
         now_s = self._clock.monotonic_s()

@@ -35,8 +35,8 @@ _FACTS = "export.json"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _BLOCK_BYTES = 1 << 20
 _WRITING, _COPYING, _CODING = 0.8, 0.2, 0.95
-"""Share of the work that is done once the footage is copied; with coding anew, once it is copied and once it is coded. The rest is
-its checksum."""
+"""Share of the work that is done once the footage is copied; with coding anew, once it is copied and once it is coded. The rest
+is its checksum."""
 
 
 class ExportRefused(ConsoleError):

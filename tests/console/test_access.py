@@ -35,10 +35,9 @@ class Call:
 
 def calls() -> list[Call]:
     routes = [route for router in (*PUBLIC, *ROUTERS) for route in router.routes]
-    assert all(isinstance(route, APIRoute) for route in routes)
-    return [
-        Call(method, route.path, route) for route in routes if isinstance(route, APIRoute) for method in sorted(route.methods)
-    ]
+    known = [route for route in routes if isinstance(route, APIRoute)]
+    assert known == routes
+    return [Call(method, route.path, route) for route in known for method in sorted(route.methods or ())]
 
 
 CLOSED = [call for call in calls() if (call.method, call.path) not in OPEN]

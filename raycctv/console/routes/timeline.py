@@ -131,9 +131,7 @@ def _row(
     return TimelineCamera(
         camera=camera,
         recorded=[Stretch(from_=iso(begin), to=iso(end)) for begin, end in spans],
-        gaps=[TimelineGap(from_=iso(gap.from_ns), to=iso(gap.to_ns), cause=gap.cause) for gap in covered.gaps]
-        if covered
-        else [],
+        gaps=[TimelineGap(from_=iso(gap.from_ns), to=iso(gap.to_ns), cause=gap.cause) for gap in gaps],
         coverage=round(covered.share, 5) if covered else None,
         events=[_event(one) for one in events if one.kind not in HEALTH_KINDS],
     )
