@@ -145,14 +145,11 @@ def played(request: Request, camera: Seen, from_ns: From, to_ns: To, keyframes: 
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     wanted = _wanted(request, made, headers["ETag"])
-    if wanted is None:
-        raise HTTPException(416, "there are no such bytes", {"Content-Range": f"bytes */{made.size_bytes}"})
-    begin, end = wanted
-    partial = wanted != (0, made.size_bytes) or "range" in request.headers
-    if partial:
+    begin, end = wanted or (0, made.size_bytes)
+    status = 206 if wanted else 200
+    if wanted:
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{made.size_bytes}"
     headers["Content-Length"] = str(end - begin)
-    status = 206 if partial else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type="video/mp4")
     return StreamingResponse(_sent(request, made, begin, end), status, headers, media_type="video/mp4")
@@ -167,17 +164,23 @@ def _film(request: Request, camera: Seen, from_ns: int, to_ns: int, keyframes: b
 
 
 def _wanted(request: Request, made: Film, tag: str) -> tuple[int, int] | None:
-    """[begin, end) of the bytes that are asked for; all of them where that cannot be told, None where there are none such."""
+    """[begin, end) of the bytes that are asked for; None where all are.
+
+    Raises:
+        HTTPException: 416: there are none such.
+    """
     told = request.headers.get("range")
     match = _RANGE.fullmatch(told.strip()) if told else None
     if match is None or not any(match.groups()) or request.headers.get("if-range", tag) != tag:
-        return 0, made.size_bytes
+        return None
     first, last = match.groups()
     if not first:
         begin, end = max(0, made.size_bytes - int(last)), made.size_bytes
     else:
         begin, end = int(first), min(int(last) + 1, made.size_bytes) if last else made.size_bytes
-    return (begin, end) if begin < end else None
+    if begin >= end:
+        raise HTTPException(416, "there are no such bytes", {"Content-Range": f"bytes */{made.size_bytes}"})
+    return begin, end
 
 
 def _sent(request: Request, made: Film, begin: int, end: int) -> Iterator[bytes]:
