@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ray.util.metrics import Counter, Gauge
 
+from raycctv.types import Fallback
+
 if TYPE_CHECKING:
     from raycctv.sinks.loki import LokiHandler
 
 log = logging.getLogger(__name__)
 
-_EVERY_S = 5.0
+EVERY_S = 5.0
+"""Time between two publications."""
+
 _LAGS = 75
 """Frames of 5 s at 15 a second."""
 
@@ -35,6 +39,13 @@ METRICS: Mapping[str, Metric] = {
     "raycctv_camera_up": Metric("gauge", "1 while the camera's stream is read.", ("camera",)),
     "raycctv_frames_total": Metric("counter", "Pictures that the stream carried.", ("camera",)),
     "raycctv_decoded_frames_total": Metric("counter", "Pictures that were decoded.", ("camera",)),
+    "raycctv_decoded_whole": Metric(
+        "gauge", "1 while every picture is decoded, whatever it shows, for this reason.", ("camera", "reason")
+    ),
+    "raycctv_wakes_total": Metric("counter", "Times that something woke a quiet camera's decoder.", ("camera", "by")),
+    "raycctv_false_wakes_total": Metric("counter", "Of these, those after which nothing was found.", ("camera",)),
+    "raycctv_audits_total": Metric("counter", "Looks at all pictures of a quiet camera's GOP.", ("camera",)),
+    "raycctv_audit_misses_total": Metric("counter", "Of these, those that found motion.", ("camera",)),
     "raycctv_corrupt_total": Metric("counter", "Packets and pictures that could not be decoded whole.", ("camera",)),
     "raycctv_lag_seconds": Metric("gauge", "Capture to analysed, the longest of the last 75 frames.", ("camera",)),
     "raycctv_candidates_total": Metric("counter", "Crops that a detector answered for.", ("camera",)),
@@ -77,6 +88,7 @@ def of_reader(stats: Any) -> Iterator[Sample]:
     yield Sample("raycctv_frames_total", stats.frames, camera)
     yield Sample("raycctv_decoded_frames_total", stats.decoded_frames, camera)
     yield Sample("raycctv_corrupt_total", stats.corrupt, camera)
+    yield from _of_decoding(stats.decode, camera)
     yield Sample("raycctv_candidates_total", stats.candidates, camera)
     lag_s = max(islice(reversed(stats.lags_s.copy()), _LAGS), default=None)
     if lag_s is not None:
@@ -85,6 +97,17 @@ def of_reader(stats: Any) -> Iterator[Sample]:
         yield Sample("raycctv_dropped_candidates_total", count, {**camera, "reason": reason})
     for kind, count in dict(stats.events).items():
         yield Sample("raycctv_events_total", count, {**camera, "kind": kind})
+
+
+def _of_decoding(decode: Mapping[str, Any], camera: Mapping[str, str]) -> Iterator[Sample]:
+    """Samples of :meth:`raycctv.capture.adaptive.AdaptiveDecoder.status`, or of what decodes everything."""
+    for fallback in Fallback:
+        yield Sample("raycctv_decoded_whole", float(decode.get("fallback") == fallback), {**camera, "reason": fallback})
+    for by, count in decode.get("wakes", {}).items():
+        yield Sample("raycctv_wakes_total", count, {**camera, "by": by})
+    for what in ("false_wakes", "audits", "audit_misses"):
+        if what in decode:
+            yield Sample(f"raycctv_{what}_total", decode[what], camera)
 
 
 def of_detector(name: str, stats: Any) -> Iterator[Sample]:
@@ -133,7 +156,7 @@ class Publisher:
     """
 
     def __init__(
-        self, look: Callable[[], Iterable[Sample]], loki: "LokiHandler | None" = None, every_s: float = _EVERY_S
+        self, look: Callable[[], Iterable[Sample]], loki: "LokiHandler | None" = None, every_s: float = EVERY_S
     ) -> None:
         self._look = look
         self._loki = loki
@@ -152,13 +175,17 @@ class Publisher:
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
             try:
-                for sample in self._look():
-                    self._publish(sample)
-                if self._loki is not None:
-                    for sample in of_loki(self._loki.component, self._loki.status()):
-                        self._publish(sample)
+                self.publish()
             except Exception:  # metrics must not end with one bad look
                 log.exception("metrics could not be published; going on")
+
+    def publish(self) -> None:
+        """Publish once, now."""
+        for sample in self._look():
+            self._publish(sample)
+        if self._loki is not None:
+            for sample in of_loki(self._loki.component, self._loki.status()):
+                self._publish(sample)
 
     def _publish(self, sample: Sample) -> None:
         metric = self._metric(sample.name)

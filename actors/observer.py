@@ -159,6 +159,7 @@ class Observer:
             "rss_slope_bytes_per_min": {part: round(slope_per_min(at_s, sizes)) for part, sizes in rss.items()},
             "disk_bytes_per_s": round(usage.written_bytes.get("recorder", 0) / usage.wall_s),
             "events": dict(Counter(event.kind for event in counted)),
+            "servers": self._status.get(names.SINK, {}).get("servers", {}),
             "samples": [asdict(sample) for sample in self._samples],
         }
 

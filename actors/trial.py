@@ -14,7 +14,7 @@ from typing import Any
 
 from actors import cluster, names
 from actors.observer import Observer
-from raycctv.config import Camera, Config, Logs, Recording, StreamUrl
+from raycctv.config import Camera, Config, Logs, Loki, Recording, StreamUrl
 from raycctv.errors import ClusterError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.rtmp.server import RtmpServer
@@ -54,6 +54,7 @@ class Trial:
         folder: gets ``recordings``, ``log`` and ``rtmp``; what an earlier trial left there is removed.
         warm_up_s: the cameras send for so long before anything counts.
         spread_s: time over which the cameras start, one after the other.
+        loki: where logs and events are pushed to, if anywhere.
     """
 
     cameras: tuple[TrialCamera, ...]
@@ -61,6 +62,7 @@ class Trial:
     folder: Path
     warm_up_s: float = 0.0
     spread_s: float = 0.0
+    loki: Loki | None = None
 
     def run(self, say: Say, watch: Watch) -> dict[str, Any]:
         """Run it; returns the summary of ``demo --json`` (see ``docs/architecture.md``).
@@ -93,7 +95,8 @@ class Trial:
     def _config(self, server: RtmpServer) -> Config:
         cameras = {camera.name: Camera(source=StreamUrl.parse(server.url(camera.name))) for camera in self.cameras}
         folder = self.folder.resolve()
-        return Config(cameras=cameras, recording=Recording(root=folder / "recordings"), logs=Logs(dir=folder / "log"))
+        recording, logs = Recording(root=folder / "recordings"), Logs(dir=folder / "log")
+        return Config(cameras=cameras, recording=recording, logs=logs, loki=self.loki)
 
     def _await_recorders(self, supervisor: Any, watch: Watch) -> None:
         timeout_s = _RECORDERS_READY_S + _RECORDER_READY_S * len(self.cameras)

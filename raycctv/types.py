@@ -7,7 +7,7 @@ frame, whatever size anything was computed at.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
 from typing import Literal, NewType, Protocol, get_args
 
@@ -175,6 +175,19 @@ class Stance(Enum):
     HELD = "held"
     FOLLOWED = "followed"
     UNCLEAR = "unclear"
+
+
+class Fallback(StrEnum):
+    """Why every picture of a camera is decoded, whatever it shows.
+
+    ``GOP``: its keyframes are too far apart. ``MISSES``: sizes of packets tell too little. ``LEARNING``: not known yet.
+    """
+
+    SETTINGS = "settings"
+    CODEC = "codec"
+    GOP = "gop"
+    MISSES = "misses"
+    LEARNING = "learning"
 
 
 class Pressure(IntEnum):

@@ -18,13 +18,17 @@ SMALL = {
     "inference.py": ["--seconds", "0.1", "--only", "openvino-bf16"],
     "hardware_decode.py": ["--codec", "h264", "--pictures", "30", "--rounds", "1"],
     "load_ramp.py": ["--cameras", "1", "--seconds", "5", "--warm-up", "1"],
+    "loki_gone.py": ["--cameras", "1", "--seconds", "5", "--warm-up", "1"],
+    "metrics.py": ["--cameras", "2", "--publications", "5"],
     "motion_algorithms.py": ["--pictures", "6"],
     "ray_transfer.py": ["--part", "calls", "--calls", "10"],
     "recorders.py": ["--cameras", "2", "--seconds", "5", "--segment", "5"],
 }
 
 
-SLOW = {"decode_cost.py", "detector_actor.py", "load_ramp.py", "ray_transfer.py", "recorders.py"}
+SLOW = {
+    "decode_cost.py", "detector_actor.py", "load_ramp.py", "loki_gone.py", "metrics.py", "ray_transfer.py", "recorders.py"
+}  # fmt: skip
 """Those that wait for streams or start a Ray: what they measure has tests of its own."""
 
 ALL = [

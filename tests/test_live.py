@@ -148,6 +148,43 @@ def test_camera_that_drops_and_returns_is_read_again_within_five_seconds(camera:
     assert running.stats.corrupt == 0
 
 
+def paint_nothing(picture: npt.NDArray[np.uint8], t: float) -> None:
+    """An empty scene; its clock stands."""
+    picture[100:120] = 90
+
+
+@pytest.fixture
+def quiet_camera(rtmp: RtmpServer, url: str, tmp_path: Path) -> Iterator[SimulatedCamera]:
+    clip = tmp_path / "quiet.mp4"
+    encode(drawn(paint_nothing, 320, 180, 15, 10), clip, fps=15, gop=15)
+    simulated = SimulatedCamera("cam", clip, url)
+    simulated.start()
+    yield simulated
+    simulated.stop()
+
+
+@pytest.mark.usefixtures("quiet_camera")
+def test_packets_of_a_quiet_camera_gather_so_that_it_wakes_its_reader_less(
+    url: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = run(url, sees_nothing)
+    rests: list[tuple[float, bool]] = []
+    wait = running.reader._stop.wait
+
+    def rest(timeout: float) -> bool:
+        decoder = running.reader._decoder
+        rests.append((timeout, decoder is not None and decoder.watching))
+        return wait(timeout)
+
+    monkeypatch.setattr(running.reader._stop, "wait", rest)
+    until(lambda: len(rests) >= 10, 40)
+    packets, rested = running.stats.packets, len(rests)
+    until(lambda: running.stats.packets >= packets + 30, 20)
+    assert set(rests) == {(live._REST_S, True)}
+    assert rested < len(rests) < rested + 20
+    assert max(running.stats.lags_s) < 1.0
+
+
 def test_motion_that_no_object_explains_is_an_event(camera: SimulatedCamera, url: str, run: Run) -> None:
     running = run(url, sees_nothing)
     camera.start()
@@ -164,6 +201,7 @@ def test_detector_that_never_answers_costs_verdicts_and_nothing_else(
     camera: SimulatedCamera, url: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "VERDICT_TIMEOUT_S", 0.7)
+    monkeypatch.setattr(CpuLoad, "pressure", lambda _: Pressure.NONE)  # a busy machine asks less than it could
     running = run(url, never_answers)
     camera.start()
     until(lambda: {"superseded", "verdict_timeout"} <= set(running.stats.dropped), 20)

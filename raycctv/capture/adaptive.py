@@ -6,7 +6,7 @@ stand (:class:`raycctv.types.Stance`), and of a keyframe whether it tells anothe
 ways of decoding (:class:`Mode`):
 
 - *watching*: keyframes alone, and every third one where the gate has proved itself. A keyframe that differs, or inter-frame
-  packets that grow (:mod:`.packet_gate`), wake it.
+  packets that grow (:mod:`.packet_gate`), wake it. A gate that a keyframe knows better than must prove itself anew.
 - *everything*: after waking, while something happens. The kept packets are decoded first, so that what happened before the
   waking is seen too; such frames are *late*. Packets that grow say when that began, and only what is near that is decoded.
 - *skimming*: the first frames of each GOP. Three of them are enough to hold a known object that stands still. While the
@@ -15,7 +15,7 @@ ways of decoding (:class:`Mode`):
 - *catching up*: keyframes alone, whatever they show, until what comes is no longer old.
 
 Now and then a quiet GOP is decoded whole (*audit*). What it finds has been missed, and moves the gate's threshold. A camera
-whose gate misses too often, or whose GOP cannot be kept, is decoded whole and says why (:attr:`AdaptiveDecoder.reason`).
+whose gate misses too often, or whose GOP cannot be kept, is decoded whole and says why (:attr:`AdaptiveDecoder.fallback`).
 """
 
 import logging
@@ -32,7 +32,7 @@ from raycctv.capture.packet_gate import PacketGate
 from raycctv.capture.packets import StreamInfo
 from raycctv.clock import NS_PER_S
 from raycctv.config import Decode
-from raycctv.types import CameraName, Frame, Packet, Pressure, Stance
+from raycctv.types import CameraName, Fallback, Frame, Packet, Pressure, Stance
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,9 @@ within seven and a half seconds."""
 
 _LEFT_OUT = 2
 """Keyframes left out one after the other."""
+
+_UNFORESEEN = 10
+"""Pictures before a keyframe in which something moves, about which the gate says nothing, until it has slept."""
 
 _BEFORE_ALARM = 10
 """Packets before those that raised an alarm whose GOP is decoded too: what begins slowly shows in no single packet."""
@@ -156,9 +159,10 @@ def open_decoder(
     """A decoder for one connection, that decodes as little as the settings and the stream allow."""
     info = accelerated(camera, info, settings.hardware)
     if settings.mode == "all":
-        return Decoder(camera, info, timeline, reason="decode.mode is all")
+        return Decoder(camera, info, timeline, fallback=Fallback.SETTINGS, reason="decode.mode is all")
     if info.codec not in CODECS:
-        return Decoder(camera, info, timeline, reason=f"adaptive decode knows {', '.join(sorted(CODECS))}, not {info.codec}")
+        reason = f"adaptive decode knows {', '.join(sorted(CODECS))}, not {info.codec}"
+        return Decoder(camera, info, timeline, fallback=Fallback.CODEC, reason=reason)
     pressed = _leaned(pressed) if settings.mode == "lean" else pressed
     return AdaptiveDecoder(camera, info, timeline, attention, settings.audit_s, pressed)
 
@@ -193,7 +197,7 @@ class AdaptiveDecoder:
         self._broken = False
         self._given_s = -math.inf
         self._woken: tuple[str, int] | None = None
-        self._stirred = False
+        self._stirred = 0
 
     @property
     def decoded(self) -> int:
@@ -201,24 +205,37 @@ class AdaptiveDecoder:
         return self._decoder.decoded
 
     @property
+    def watching(self) -> bool:
+        """Whether nothing happens, so that most packets are only kept."""
+        return self.mode is Mode.WATCHING
+
+    @property
     def corrupt(self) -> int:
         """Packets and pictures that could not be decoded whole."""
         return self._decoder.corrupt
 
     @property
-    def reason(self) -> str | None:
+    def fallback(self) -> Fallback | None:
         """Why everything is decoded, where that is not because of what is seen."""
         if self._gop.overflown or any(gop.overflown for gop in self._before):
-            return f"more than {GOP_MAX_S:g} s or {KEPT_BYTES_MAX} bytes from keyframe to keyframe"
+            return Fallback.GOP
         if self._audits.misses >= _MISSES_MAX:
-            return f"motion missed in {self._audits.misses} of the last {_AUDITS_KEPT} audits"
-        if self._gop_s is None or not self._gate.known:
-            return "learning what is usual"
-        return None
+            return Fallback.MISSES
+        return Fallback.LEARNING if self._gop_s is None or not self._gate.known else None
+
+    @property
+    def reason(self) -> str | None:
+        """The same in words."""
+        words = {
+            Fallback.GOP: f"more than {GOP_MAX_S:g} s or {KEPT_BYTES_MAX} bytes from keyframe to keyframe",
+            Fallback.MISSES: f"motion missed in {self._audits.misses} of the last {_AUDITS_KEPT} audits",
+            Fallback.LEARNING: "learning what is usual",
+        }
+        return None if self.fallback is None else words[self.fallback]
 
     def status(self) -> dict[str, Any]:
         """What is decoded, why, and what has led to it."""
-        how = {"mode": self.mode.value, "reason": self.reason, "device": self._decoder.device}
+        how = {"mode": self.mode.value, "fallback": self.fallback, "reason": self.reason, "device": self._decoder.device}
         return {**how, **asdict(self.stats), "alarm_at": round(self._gate.alarm_at, 1)}
 
     def decode(self, packet: Packet) -> Iterator[Frame]:
@@ -297,12 +314,15 @@ class AdaptiveDecoder:
         if frame is None:
             return
         if self._attention.differs(frame) and not (self.mode is Mode.SKIMMING and self._pressure):
+            watched = self.mode is Mode.WATCHING
             self._wake("keyframe")
             yield from self._replay(self._before)
+            if watched and self._stirred > _UNFORESEEN:
+                self._audits.doubt()
         elif self.mode is Mode.WATCHING and self._audits.due(frame.captured_at_ns):
             self.stats.audits += 1
             yield from self._replay(self._before[-1:])
-            self._audits.done(frame.captured_at_ns, missed=self._stirred)
+            self._audits.done(frame.captured_at_ns, missed=self._stirred > 0)
             if self._stirred:
                 self.stats.audit_misses += 1
                 self._gate.has_missed()
@@ -360,12 +380,12 @@ class AdaptiveDecoder:
         yield from self._through([packet for gop in (*before, self._gop) for packet in gop.packets])
 
     def _through(self, packets: Sequence[Packet]) -> Iterator[Frame]:
-        self._stirred = False
+        self._stirred = 0
         for packet in packets:
             self.late = packet is not packets[-1]
             for frame in self._given(self._decoder.decode(packet)):
                 yield frame
-                self._stirred |= self._attention.stance is not Stance.QUIET
+                self._stirred += self._attention.stance is not Stance.QUIET
         self.late = False
 
     def _given(self, frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -392,7 +412,7 @@ class AdaptiveDecoder:
         self.mode = self._wanted(stance, packet)
 
     def _wanted(self, stance: Stance, packet: Packet) -> Mode:
-        if stance is Stance.QUIET and self.reason is None:
+        if stance is Stance.QUIET and self.fallback is None:
             return Mode.WATCHING
         pressed = self._pressure > Pressure.NONE
         short = self._gop_s is not None and self._gop_s <= SKIM_GOP_MAX_S
@@ -431,6 +451,7 @@ class _Audits:
         self._next_s = min(_AUDIT_FIRST_S, every_s)
         self._due_ns: int | None = None
         self._missed: deque[bool] = deque(maxlen=_AUDITS_KEPT)
+        self._clean = 0
 
     @property
     def misses(self) -> int:
@@ -438,8 +459,12 @@ class _Audits:
 
     @property
     def clean(self) -> bool:
-        """Whether the last three found nothing."""
-        return len(self._missed) >= _CLEAN and not any(list(self._missed)[-_CLEAN:])
+        """Whether three have found nothing since there was a reason to doubt."""
+        return self._clean >= _CLEAN
+
+    def doubt(self) -> None:
+        """Something moved of which the gate said nothing; that nothing was missed for long counts no more."""
+        self._clean = 0
 
     def due(self, now_ns: int) -> bool:
         if self._due_ns is None:
@@ -448,6 +473,7 @@ class _Audits:
 
     def done(self, now_ns: int, *, missed: bool) -> None:
         self._missed.append(missed)
+        self._clean = 0 if missed else self._clean + 1
         self._next_s = _AUDIT_FIRST_S if missed else min(2 * self._next_s, self._every_s)
         self._due_ns = now_ns + round(self._next_s * NS_PER_S)
 

@@ -12,7 +12,7 @@ import numpy as np
 from av.video.reformatter import ColorRange
 
 from raycctv.capture.packets import StreamInfo
-from raycctv.types import CameraName, Frame, Luma, Packet, Rgb
+from raycctv.types import CameraName, Fallback, Frame, Luma, Packet, Rgb
 
 log = logging.getLogger(__name__)
 
@@ -40,16 +40,25 @@ class Decoder:
     that fails gives its place to software.
 
     Args:
-        reason: why everything is decoded, for the status.
+        fallback, reason: why everything is decoded, for metrics and the status.
     """
 
     late = False
     """No frame comes later than its packet asks for; see :class:`raycctv.capture.adaptive.AdaptiveDecoder`."""
 
+    watching = False
+    """Every packet is decoded, whatever it shows."""
+
     def __init__(
-        self, camera: CameraName, info: StreamInfo, timeline: Timeline, threads: int = 1, reason: str | None = None
+        self,
+        camera: CameraName,
+        info: StreamInfo,
+        timeline: Timeline,
+        threads: int = 1,
+        fallback: Fallback | None = None,
+        reason: str | None = None,
     ) -> None:
-        self.reason = reason
+        self.fallback, self.reason = fallback, reason
         self.corrupt = 0
         self.decoded = 0
         self._camera = camera
@@ -77,7 +86,7 @@ class Decoder:
 
     def status(self) -> dict[str, Any]:
         """What is decoded, and why."""
-        return {"mode": "everything", "reason": self.reason, "device": self.device}
+        return {"mode": "everything", "fallback": self.fallback, "reason": self.reason, "device": self.device}
 
     def restart(self) -> None:
         """Forget the last packets: the next one is a keyframe, of any time."""

@@ -12,6 +12,7 @@ import typer
 
 from raycctv.cli.output import Json, print_json, print_table, progress, shown_by, stderr, stdout
 from raycctv.cli.report import report as report_page
+from raycctv.config import Loki, ServerUrl
 from raycctv.errors import RaycctvError
 from raycctv.types import CameraName, Watch
 
@@ -59,6 +60,18 @@ def writable(path: Path | None) -> Path | None:
     return path
 
 
+def server(text: str) -> Loki:
+    """A Loki at this URL.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    try:
+        return Loki(url=ServerUrl.parse(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def usable(folder: Path) -> Path:
     """A folder that exists from now on.
 
@@ -82,6 +95,9 @@ def loadtest(
     folder: Annotated[
         Path, typer.Option(callback=usable, help="Recordings and logs go here; those of the last test are replaced.")
     ] = Path("var/loadtest"),
+    loki: Annotated[
+        Any, typer.Option(parser=server, metavar="URL", help="Push logs and events to this Loki, as the key `loki` does.")
+    ] = None,
     report: Annotated[Path | None, typer.Option(callback=writable, help="Write plots over time to this HTML file.")] = None,
     keep_footage: Annotated[bool, typer.Option(help="Keep what was recorded, 15 MB a minute and camera.")] = False,
     json: Json = False,
@@ -100,7 +116,7 @@ def loadtest(
         show = shown_by(bar)
         for count in cameras:
             try:
-                runs.append(_run(count, seconds, warm_up, activity, folder / f"{count}-cameras", show))
+                runs.append(_run(count, seconds, warm_up, activity, loki, folder / f"{count}-cameras", show))
             except RaycctvError as error:
                 failure = error
                 break
@@ -113,7 +129,9 @@ def loadtest(
         raise failure
 
 
-def _run(count: int, seconds: int, warm_up_s: int, activity: float, folder: Path, show: Watch) -> dict[str, Any]:
+def _run(
+    count: int, seconds: int, warm_up_s: int, activity: float, loki: Loki | None, folder: Path, show: Watch
+) -> dict[str, Any]:
     from actors.trial import Trial, TrialCamera
     from raycctv.simulate.activity import GOP_S, motion_share, prepare_clips, schedule, turned, write_stream
 
@@ -126,7 +144,7 @@ def _run(count: int, seconds: int, warm_up_s: int, activity: float, folder: Path
     for camera, spans in shown.items():
         write_stream(spans, streams / f"{camera}.ffconcat")
     simulated = tuple(TrialCamera(camera, streams / f"{camera}.ffconcat") for camera in shown)
-    trial = Trial(simulated, seconds, folder, warm_up_s, spread_s=GOP_S)
+    trial = Trial(simulated, seconds, folder, warm_up_s, spread_s=GOP_S, loki=loki)
     summary = trial.run(
         say=lambda line: stderr.print(line, markup=False),
         watch=lambda what, done, total: show(f"{count} cameras: {what}", done, total),

@@ -11,7 +11,7 @@ from support import until
 from actors.batching import BatchStats
 from actors.metrics import METRICS, Publisher, Sample, of_detector, of_loki, of_reader, of_sink, of_storage
 from raycctv.live import ReaderStats
-from raycctv.types import CameraName
+from raycctv.types import CameraName, Fallback
 
 STORAGE = {
     "recorders": {"gate": {"recording": True, "starts": 2, "coverage_24h": 0.5}, "new": {
@@ -21,7 +21,9 @@ STORAGE = {
 SERVERS = {"elasticsearch": {"owed": 3, "delivered": 5, "refused": 0}, "loki": {"dropped": 2, "refused": 1}}
 STATS = ReaderStats(
     CameraName("gate"), state="streaming", frames=150, decoded_frames=20, candidates=4, dropped={"superseded": 2},
-    events={"person": 1}, lags_s=deque([9.0, *[0.1] * 74, 0.4]),
+    events={"person": 1}, decode={
+        "fallback": Fallback.MISSES, "wakes": {"keyframe": 1, "packets": 4}, "false_wakes": 2, "audits": 5, "audit_misses": 3},
+    lags_s=deque([9.0, *[0.1] * 74, 0.4]),
 )  # fmt: skip
 SAMPLES = [
     *of_reader(STATS), *of_detector("detector-0", BatchStats(2, 6, 0.5)), *of_storage(STORAGE),
@@ -47,6 +49,13 @@ def test_lag_is_the_longest_of_the_last_seconds() -> None:
     (lag,) = (sample.value for sample in of_reader(STATS) if sample.name == "raycctv_lag_seconds")
     assert lag == 0.4
     assert "raycctv_lag_seconds" not in {sample.name for sample in of_reader(ReaderStats(CameraName("gate")))}
+
+
+def test_metrics_say_why_everything_is_decoded() -> None:
+    whole = {sample.tags["reason"]: sample.value for sample in of_reader(STATS) if sample.name == "raycctv_decoded_whole"}
+    assert whole == {"settings": 0, "codec": 0, "gop": 0, "misses": 1, "learning": 0}
+    connecting = [sample.value for sample in of_reader(ReaderStats(CameraName("new"))) if "whole" in sample.name]
+    assert connecting == [0] * 5
 
 
 def test_metrics_are_documented() -> None:

@@ -16,7 +16,7 @@ from raycctv.capture.timeline import FileTimeline
 from raycctv.clock import SystemClock
 from raycctv.config import Decode, StreamUrl
 from raycctv.simulate.scenes import drawn, encode
-from raycctv.types import CameraName, Frame, Packet, Pressure, Stance
+from raycctv.types import CameraName, Fallback, Frame, Packet, Pressure, Stance
 
 NAME = CameraName("cam")
 FPS, SECONDS = 15, 30
@@ -224,6 +224,25 @@ def test_gate_three_clean_audits_prove(walk: Path) -> None:
     assert not run(walk, Looker(moving=(99, 99)))._audits.clean
 
 
+@pytest.mark.parametrize(("deaf", "from_s", "doubted"), [(True, 13.0, True), (True, 15.7, False), (False, 13.0, False)])
+def test_gate_that_a_keyframe_knows_better_than_must_prove_itself_anew(
+    walk: Path, monkeypatch: pytest.MonkeyPatch, deaf: bool, from_s: float, doubted: bool
+) -> None:
+    """It has proved itself by 12 s. What begins at a keyframe's very door it could not foresee."""
+    looker = Looker((from_s, 19.0))
+    stream, coded = packets(walk)
+    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 2.0, lambda: Pressure.NONE)
+    clean: list[bool] = []
+    monkeypatch.setattr(PacketGate, "alarmed", lambda *_: not deaf and looker._moves(len(clean) / FPS))
+    for packet in coded:
+        for frame in decoder.decode(packet):
+            looker.seen_s.append(frame.media_time_s)
+        clean.append(decoder._audits.clean)
+    assert clean[round(12.5 * FPS)]
+    assert clean[20 * FPS] is not doubted
+    assert clean[-1]
+
+
 def test_gate_that_misses_again_and_again_is_trusted_no_more(walk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PacketGate, "alarmed", lambda *_: False)
 
@@ -235,18 +254,30 @@ def test_gate_that_misses_again_and_again_is_trusted_no_more(walk: Path, monkeyp
 
     decoder = run(walk, Blinking(), audit_s=2.0)
     assert decoder.mode is Mode.EVERYTHING
-    assert decoder.reason is not None
-    assert "missed in 3 of the last 10 audits" in decoder.reason
+    assert decoder.status()["fallback"] == Fallback.MISSES
+    assert "missed in 3 of the last 10 audits" in str(decoder.status()["reason"])
 
 
-def test_gop_too_long_to_keep_is_decoded_whole_in_bounded_memory(walk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adaptive, "GOP_MAX_S", 1.0)
+@pytest.mark.parametrize(("limit", "value"), [("GOP_MAX_S", 1.0), ("KEPT_BYTES_MAX", 20_000)])
+def test_gop_too_long_to_keep_is_decoded_whole_in_bounded_memory(
+    walk: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
+) -> None:
+    monkeypatch.setattr(adaptive, limit, value)
     looker = Looker(moving=(99, 99))
-    decoder = run(walk, looker)
+    stream, coded = packets(walk)
+    decoder = AdaptiveDecoder(NAME, stream.info, FileTimeline(0), looker, 1000.0, lambda: Pressure.NONE)
+    seconds, held_bytes = [], []
+    for packet in coded:
+        looker.seen_s += [frame.media_time_s for frame in decoder.decode(packet)]
+        kept = [*decoder._before, decoder._gop]
+        seconds.append(sum(len(gop.packets) for gop in kept) / FPS)
+        held_bytes.append(sum(len(one.data) for gop in kept for one in gop.packets))
     assert decoder.mode is Mode.EVERYTHING
+    assert decoder.fallback is Fallback.GOP
     assert "from keyframe to keyframe" in (decoder.reason or "")
     assert len(looker.seen_s) == FPS * SECONDS
-    assert len(decoder._gop.packets) <= 1.2 * FPS
+    held = seconds if limit == "GOP_MAX_S" else held_bytes
+    assert max(held) <= 2 * value + max(packet.size_bytes for packet in coded) * (limit != "GOP_MAX_S") + 3 / FPS
 
 
 def test_camera_that_counts_its_time_anew_is_seen_on(walk: Path) -> None:
@@ -282,5 +313,7 @@ def test_other_codecs_and_other_wishes_are_decoded_whole(walk: Path, shared_data
         return open_decoder(NAME, stream.info, FileTimeline(0), Looker(), settings, lambda: Pressure.NONE)
 
     assert isinstance(decoder(walk, "adaptive"), AdaptiveDecoder)
-    assert decoder(walk, "all").reason == "decode.mode is all"
-    assert "not mpeg4" in str(decoder(shared_data / "clips" / "motorway_osd.avi", "adaptive").reason)
+    unwanted, unknown = decoder(walk, "all"), decoder(shared_data / "clips" / "motorway_osd.avi", "adaptive")
+    assert (unwanted.fallback, unwanted.reason) == (Fallback.SETTINGS, "decode.mode is all")
+    assert unknown.fallback is Fallback.CODEC
+    assert "not mpeg4" in str(unknown.reason)

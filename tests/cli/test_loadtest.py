@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from servers.loki import Loki
 
 from raycctv.cli.loadtest import table
 from raycctv.cli.report import report
@@ -38,11 +39,15 @@ def plots(page: str) -> dict[str, list[str]]:
 def test_loadtest_measures_its_cameras_after_the_warm_up(pedestrians: Path, weights: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     options = ["--cameras", 2, "--seconds", SECONDS, "--warm-up", WARM_UP, "--activity", 0.5, "--folder", tmp_path / "load"]
-    done = loadtest(*options, "--report", page, "--json")
+    with Loki() as loki:
+        done = loadtest(*options, "--report", page, "--loki", loki.url, "--json")
     assert done.returncode == 0, done.stderr
     run = json.loads(done.stdout)
     assert (run["cameras_count"], run["activity"], run["seconds"], run["warm_up_s"]) == (2, 0.5, SECONDS, WARM_UP)
     check_cameras(run)
+    assert run["servers"]["loki"]["sent"] >= sum(run["events"].values()) > 0
+    assert {"reader", "storage", "supervisor", "events"} <= {dict(labels)["component"] for labels in loki.streams}
+    assert not loki.problems
     assert (
         set(run["cpu_cores"]) == set(run["rss_bytes"]) == set(run["pss_bytes"]) == set(run["rss_slope_bytes_per_min"]) == PARTS
     )
@@ -90,6 +95,7 @@ def check_cameras(run: dict[str, Any]) -> None:
         (["--activity", "1.5"], "write 0, or a share from 0.01 to 1"),
         (["--activity", "0.001"], "write 0, or a share from 0.01 to 1"),
         (["--seconds", "0"], "--seconds"),
+        (["--loki", "nowhere"], "'nowhere' names no server"),
         (["--report", "/nowhere/report.html"], "name a file in a folder that exists"),
         (["--folder", "/proc/load"], "/proc/load: cannot be made: No such file or directory"),
     ],

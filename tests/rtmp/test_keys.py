@@ -2,6 +2,7 @@
 
 import logging
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,10 @@ def test_wrong_key_publishes_and_plays_nothing_and_the_right_one_does(
         assert played(f"{guarded.url('gate')}?key=s3cret")
         assert not played(f"{guarded.url('gate')}?key=wrong")
         assert not played(guarded.url("gate"))
+        with urllib.request.urlopen(f"http://127.0.0.1:{guarded.http_port}/stat") as statistics:
+            shown = statistics.read().decode()
+        assert "<name>gate</name>" in shown
+        assert "s3cret" not in shown
     finally:
         camera.stop()
     assert "s3cret" not in caplog.text

@@ -1,5 +1,6 @@
 """A real nginx-rtmp: what the rest of raycctv relies on, and what it says when it cannot run."""
 
+import http.client
 import os
 import pwd
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 import av
 import psutil
 import pytest
+from servers.elsewhere import ADDRESS, Elsewhere
 from support import until
 
 from raycctv.errors import ServerError
@@ -200,6 +202,40 @@ def test_streams_tell_who_is_there(rtmp: RtmpServer, camera: SimulatedCamera, na
     camera.stop()
     player.join()
     until(lambda: stat(rtmp, name) is None, 5)
+
+
+def statistics(server: RtmpServer, address: str) -> int:
+    """The HTTP status of what the server answers somebody at this address who asks for its statistics."""
+    asking = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=5, source_address=(address, 0))
+    try:
+        asking.request("GET", "/stat")
+        return asking.getresponse().status
+    finally:
+        asking.close()
+
+
+def test_whoever_has_another_address_neither_publishes_nor_plays_nor_reads_statistics(
+    rtmp: RtmpServer, camera: SimulatedCamera, clip: Path, name: str
+) -> None:
+    with Elsewhere(rtmp.rtmp_port) as elsewhere:
+        there = rtmp.url(name).replace(str(rtmp.rtmp_port), str(elsewhere.port))
+        stranger = SimulatedCamera(name, clip, there)
+        stranger.start()
+        try:
+            until(lambda: elsewhere.connections == 1 and stranger.pid is None, 10)
+        finally:
+            stranger.stop()
+        assert not publishing(rtmp, name)
+        camera.start()
+        until(lambda: publishing(rtmp, name), 5)
+        with pytest.raises(av.error.FFmpegError):
+            av.open(there, options={"rtmp_live": "live"}, timeout=5)
+        assert elsewhere.connections == 2
+        player = Player(rtmp.url(name))
+        until(player.playing.is_set, 10)
+    assert (statistics(rtmp, "127.0.0.1"), statistics(rtmp, ADDRESS)) == (200, 403)
+    camera.stop()
+    player.join()
 
 
 def test_killed_server_says_so_and_starts_again_on_its_ports(tmp_path: Path, clip: Path) -> None:
