@@ -9,7 +9,7 @@ import sys
 import typer
 
 from raycctv import __version__
-from raycctv.cli import analyze, catalog, cluster, demo, detect, elasticsearch, footage, loadtest, models, notify, rtmp
+from raycctv.cli import analyze, catalog, cluster, console, demo, detect, elasticsearch, footage, loadtest, models, notify, rtmp
 from raycctv.cli.output import stderr
 from raycctv.errors import ConfigError, RaycctvError
 from raycctv.redact import redact
@@ -37,6 +37,7 @@ app.command()(footage.verify)
 app.add_typer(models.app, name="models")
 app.add_typer(rtmp.app, name="rtmp")
 app.add_typer(notify.app, name="notify")
+app.add_typer(console.app, name="console")
 app.add_typer(elasticsearch.app, name="elasticsearch")
 
 

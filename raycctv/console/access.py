@@ -116,7 +116,9 @@ Seen = Annotated[CameraName, Depends(_seen)]
 
 
 def still(request: Request) -> bool:
-    """Whether who began a long answer may go on: the session goes on, and the account may as much as then. Blocks."""
+    """Whether a long answer may go on: the console, the session, and the account's rights are what they were. Blocks."""
+    if service(request).closing.is_set():
+        return False
     account: Account = request.state.account
     session: Session | None = request.state.session
     if session is not None:

@@ -1,5 +1,6 @@
 """The application, of all its parts."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
@@ -17,7 +19,7 @@ from raycctv.config import Config
 from raycctv.console.access import signed_in
 from raycctv.console.accounts import AccountRefused, Accounts
 from raycctv.console.cluster import Cluster
-from raycctv.console.guards import BodyLimit, SecurityHeaders
+from raycctv.console.headers import SecurityHeaders
 from raycctv.console.page import render
 from raycctv.console.routes import LIFESPANS, PUBLIC, ROUTERS
 from raycctv.console.service import Service
@@ -25,6 +27,12 @@ from raycctv.errors import CatalogError, ClusterError, ConfigError, ConsoleError
 from raycctv.redact import redact
 
 _STATIC = Path(__file__).parent / "static"
+
+LARGEST_BODY_BYTES = 1_000_000
+"""Nothing that the console takes is larger: it takes forms and drawn polygons."""
+
+_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""Nothing is sent from a machine that watches cameras, and Ray's own meters are not ours."""
 
 _STATUS: dict[type[RaycctvError], int] = {
     AccountRefused: 409, ConfigError: 422, ClusterError: 503, CatalogError: 503, ConsoleError: 503
@@ -46,6 +54,7 @@ def create_app(config: Config, cluster: Cluster, accounts: Accounts, clock: Cloc
     """
     app = FastAPI(
         title="raycctv", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan,
+        max_body_size=LARGEST_BODY_BYTES, telemetry=_TELEMETRY,
         description="Cameras, footage, events and accounts of a raycctv. Instants are ISO 8601 in UTC.",
     )  # fmt: skip
     app.state.service = Service(config, cluster, accounts, clock, file)
@@ -55,13 +64,22 @@ def create_app(config: Config, cluster: Cluster, accounts: Accounts, clock: Cloc
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(signed_in)], responses=problems)
     app.state.paths = {getattr(route, "path", "") for router in ROUTERS for route in router.routes}
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.mount("/static", _Static(directory=_STATIC), name="static")
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(RaycctvError, _failed)
-    app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders, encrypted=app.state.service.settings.encrypted)
     return app
+
+
+class _Static(StaticFiles):
+    """A name that no file can have is that of no file."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        try:
+            return super().lookup_path(path)
+        except ValueError:  # a null byte
+            return "", None
 
 
 @asynccontextmanager
@@ -101,5 +119,8 @@ def _answer(request: Request, status: int, detail: str, headers: dict[str, str] 
     if path.startswith(("/api/", "/static/")):
         return JSONResponse({"detail": detail}, status, headers)
     if status == 401:
-        return render(request, "login.html", status, next=path, problem="")
-    return render(request, "error.html", status, detail=detail, code=status)
+        page = render(request, "login.html", status, next=path, problem="")
+    else:
+        page = render(request, "error.html", status, detail=detail, code=status)
+    page.headers.update(headers or {})
+    return page

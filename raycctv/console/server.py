@@ -74,6 +74,7 @@ class Server:
 
     def close(self) -> None:
         """Idempotent."""
+        self._service.closing.set()
         self._server.should_exit = True
         self._thread.join(_STOP_S + 5)
         self._socket.close()

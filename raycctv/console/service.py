@@ -31,6 +31,7 @@ class Service:
     Attributes:
         config: as it runs now; changes when the configuration does, so ask for it each time.
         file: the configuration file, where it is known.
+        closing: set when the console ends: what goes on for long ends then.
         parts: what routes keep while the console runs, by its class.
     """
 
@@ -45,6 +46,7 @@ class Service:
         self.tokens = Tokens(accounts, clock)
         self.audit = AuditLog(accounts.database, clock)
         self.logins = LoginLimit(clock)
+        self.closing = threading.Event()
         self.parts: dict[type[Any], Any] = {}
         self._status = Shared(cluster.status, clock, STATUS_FRESH_S)
         self._lock = threading.Lock()
