@@ -28,8 +28,8 @@ LONGEST_S = 6 * 3600.0
 """Of one film: its header has 4 bytes a frame, and somebody waits for it."""
 
 _FILMS_KEPT = 12
-_STILL_BYTES = 64_000_000
-"""Sent between two looks whether who looks may still do so."""
+_STILL_S = 2.0
+"""Time between two looks whether who looks may still do so, and whether the console goes on."""
 
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 
@@ -185,13 +185,13 @@ def _wanted(request: Request, made: Film, tag: str) -> tuple[int, int] | None:
 
 def _sent(request: Request, made: Film, begin: int, end: int) -> Iterator[bytes]:
     """The bytes, until the last one or until who asked may look no more."""
-    sent = 0
+    clock = service(request).clock
+    looked_s = clock.monotonic_s()
     try:
         for block in made.read(begin, end):
             yield block
-            sent += len(block)
-            if sent >= _STILL_BYTES:
-                sent = 0
+            if clock.monotonic_s() - looked_s >= _STILL_S:
+                looked_s = clock.monotonic_s()
                 if not still(request):
                     return
     except RecordingError as error:

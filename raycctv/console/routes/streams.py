@@ -20,8 +20,8 @@ from raycctv.types import CameraName
 
 router = APIRouter(tags=["cameras"])
 
-_STILL_S = 10.0
-"""Time between two looks whether who looks may still do so."""
+_STILL_S = 2.0
+"""Time between two looks whether who looks may still do so, and whether the console goes on."""
 
 
 @asynccontextmanager

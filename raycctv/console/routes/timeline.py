@@ -6,17 +6,20 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
-from raycctv.clock import iso
+from raycctv.clock import NS_PER_S, iso
 from raycctv.console.access import Seen, Viewer, audit
 from raycctv.console.instants import From, To, span_of
 from raycctv.console.page import render
 from raycctv.console.service import Service, service
 from raycctv.recording.coverage import Cause, coverage
-from raycctv.types import CAMERA_OFFLINE, HEALTH_KINDS, NO_CAMERA, CameraName, Category, Event, category_of
+from raycctv.types import CAMERA_OFFLINE, HEALTH_KINDS, NO_CAMERA, CameraName, Category, Event, Span, category_of
 
 router = APIRouter(tags=["footage"])
 
 LONGEST_S = 8 * 86400.0
+_FILING_S = 30.0
+"""Time after a segment's end within which it is filed, at the latest."""
+
 _EVENTS_MAX = 20_000
 """Events of one answer; a day of 32 cameras has a few thousand."""
 
@@ -52,7 +55,8 @@ class TimelineCamera(BaseModel):
 
     Attributes:
         recorded: filed footage; what is being written now follows within a minute or so.
-        gaps: between the first footage and the end of the last, and events, oldest first.
+        gaps: from its first footage on, oldest first.
+        events: oldest first.
         coverage: recorded over sent; null before the first footage.
     """
 
@@ -110,27 +114,28 @@ def timeline(
 
 
 def _rows(parts: Service, cameras: list[CameraName], from_ns: int, to_ns: int) -> list[TimelineCamera]:
-    spans = parts.catalog.spans(from_ns, to_ns)
     only = cameras[0] if len(cameras) == 1 else None
+    spans, found = parts.catalog.spans(from_ns, to_ns), parts.catalog.events(only, None, from_ns, to_ns, _EVENTS_MAX)
     events: dict[CameraName, list[Event]] = {name: [] for name in cameras}
-    for event in parts.catalog.events(only, None, from_ns, to_ns, _EVENTS_MAX):
+    for event in reversed(found):
         if event.camera in events:
             events[event.camera].append(event)
-    return [_row(name, spans.get(name, []), events[name][::-1], from_ns, to_ns) for name in cameras]
+    filed_ns = parts.clock.now_ns() - round((parts.config.recording.segment_s + _FILING_S) * NS_PER_S)
+    return [_row(parts, Span(name, from_ns, to_ns), spans.get(name, []), events[name], filed_ns) for name in cameras]
 
 
-def _row(
-    camera: CameraName, spans: list[tuple[int, int]], events: list[Event], from_ns: int, to_ns: int
-) -> TimelineCamera:  # fmt: skip
-    """Gaps lie between footage: before the first and after the last there may be more that is not filed yet."""
-    away = [(one.started_at_ns, one.ended_at_ns or to_ns) for one in events if one.kind == CAMERA_OFFLINE]
-    begin_ns = max(from_ns, spans[0][0]) if spans else from_ns
-    end_ns = min(to_ns, spans[-1][1]) if spans else from_ns
-    covered = coverage(camera, spans, away, begin_ns, end_ns) if spans else None
+def _row(parts: Service, span: Span, recorded: list[tuple[int, int]], events: list[Event], filed_ns: int) -> TimelineCamera:
+    """What is missing counts from the camera's first footage to where footage would be filed by now."""
+    earlier, _ = parts.catalog.around(span)
+    away = [(one.started_at_ns, one.ended_at_ns or span.to_ns) for one in events if one.kind == CAMERA_OFFLINE]
+    begin_ns = span.from_ns if earlier is not None or not recorded else max(span.from_ns, recorded[0][0])
+    end_ns = min(span.to_ns, max(filed_ns, recorded[-1][1] if recorded else 0))
+    known = (earlier is not None or bool(recorded)) and end_ns > begin_ns
+    covered = coverage(span.camera, recorded, away, begin_ns, end_ns) if known else None
     gaps = covered.gaps if covered else []
     return TimelineCamera(
-        camera=camera,
-        recorded=[Stretch(from_=iso(begin), to=iso(end)) for begin, end in spans],
+        camera=span.camera,
+        recorded=[Stretch(from_=iso(begin), to=iso(end)) for begin, end in recorded],
         gaps=[TimelineGap(from_=iso(gap.from_ns), to=iso(gap.to_ns), cause=gap.cause) for gap in gaps],
         coverage=round(covered.share, 5) if covered else None,
         events=[_event(one) for one in events if one.kind not in HEALTH_KINDS],

@@ -9,7 +9,7 @@ export function eventRow(event) {
   const address = encodeURIComponent(event.id);
   const fill = (name, text) => { item.querySelector(`.${name}`).textContent = text; };
   item.querySelector("a").href = `/events/${address}`;
-  fill("kind", _(event.kind));
+  fill("kind", kindName(event.kind));
   fill("where", event.camera === "*" ? _("system") : event.camera);
   item.querySelector(".when").append(timeElement(event.started_at));
   fill("length", event.ended_at ? length(event) : _("goes on"));
@@ -23,9 +23,11 @@ export function eventRow(event) {
   const image = item.querySelector("img");
   if (event.snapshot) image.src = `/api/events/${address}/snapshot`;
   else image.replaceWith(_("no picture"));
-  image.alt = _("{kind} at {camera}, {time}", { kind: _(event.kind), camera: event.camera, time: time(event.started_at) });
+  image.alt = _("{kind} at {camera}, {time}", { kind: kindName(event.kind), camera: event.camera, time: time(event.started_at) });
   return item;
 }
+
+export const kindName = (kind) => _(kind.replaceAll("_", " "));
 
 const badge = (words) => Object.assign(document.createElement("span"), { className: "badge", textContent: words });
 

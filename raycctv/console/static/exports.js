@@ -68,6 +68,7 @@ function files(one) {
       const missing = file.gaps.reduce((sum, gap) => sum + gap.duration_s, 0);
       item.append(` · ${_("gaps: {count}, {seconds} s not recorded", { count: file.gaps.length, seconds: Math.round(missing) })}`);
     }
+    if (Date.parse(one.to) - Date.parse(file.to) > 2000 && file === one.files.at(-1)) item.append(" · ", _("the footage ends"), " ", timeElement(file.to));
     const digest = document.createElement("code");
     digest.textContent = `SHA-256 ${file.sha256}`;
     item.append(document.createElement("br"), digest);

@@ -3,7 +3,7 @@ import { time } from "./app.js";
 import { _ } from "./messages.js";
 
 const AGAIN_MS = [1000, 2000, 5000];
-const BEHIND_S = 4; // so far behind what has come it catches up
+const BEHIND_S = 2.5; // so far behind what has come it catches up
 const PICTURE_MS = 1000;
 
 const box = document.getElementById("live");
@@ -78,7 +78,7 @@ async function showPictures() {
     image.src = URL.createObjectURL(await answer.blob());
     if (before) URL.revokeObjectURL(before);
     stamp.textContent = time(answer.headers.get("X-Captured-At"), "time");
-  }
+  } else if (answer?.status === 204) say(_("The camera shows nothing now. Trying again ..."));
   if (!image.hidden) pictures = setTimeout(showPictures, Math.max(200, PICTURE_MS - (performance.now() - began)));
 }
 

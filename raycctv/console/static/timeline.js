@@ -236,7 +236,7 @@ function showTip() {
   const gap = hover.row?.gaps.find((one) => hover.at >= one.from && hover.at < one.to);
   const image = tip.querySelector("img");
   tip.querySelector("b").textContent = time(hover.at, view[1] - view[0] < 6 * 3_600_000 ? "time" : "short");
-  tip.querySelector("span").textContent = event ? _(event.kind) : gap ? (gap.cause === "camera_offline" ? _("camera offline") : _("not recorded")) : "";
+  tip.querySelector("span").textContent = event ? _(event.kind.replaceAll("_", " ")) : gap ? (gap.cause === "camera_offline" ? _("camera offline") : _("not recorded")) : "";
   const source = event ? `/api/events/${encodeURIComponent(event.id)}/snapshot` : "";
   if (image.dataset.source !== source) {
     image.dataset.source = source;

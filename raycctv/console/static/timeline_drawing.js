@@ -6,7 +6,7 @@ export const ROW_PX = 34;
 const PAD_PX = 5;
 const EVENT_PX = 9;
 const STEPS_MS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600].map((s) => s * 1000);
-const LABEL_PX = 64;
+const LABEL_PX = 92;
 
 export function draw(canvas, { rows, view, chosen, hover, marks, now, server_now }) {
   const scale = devicePixelRatio;
@@ -71,7 +71,8 @@ function ruler(pen, view, x, width, height, colour) {
   for (let at = Math.ceil((view[0] - offset) / step) * step + offset; at <= view[1]; at += step) {
     line(pen, x(at), height, colour.line, 1);
     pen.fillStyle = colour.soft;
-    pen.textAlign = x(at) < 20 ? "left" : x(at) > width - 20 ? "right" : "center";
+    if (x(at) < LABEL_PX / 3 || x(at) > width - LABEL_PX / 3) continue; // no room for it
+    pen.textAlign = "center";
     pen.fillText(time(at, step < 60_000 ? "time" : "short"), x(at), RULER_PX / 2);
   }
 }
