@@ -286,7 +286,7 @@ class Console(Section):
     session: DurationS = Field(12 * 3600.0, ge=60, description="time without a request after which one must log in again")
     ray_dashboard: ServerUrl | None = Field(None, description="address of the Ray dashboard that the System page links to")
     grafana: ServerUrl | None = Field(None, description="address of the Grafana that the System page links to")
-    exports: ExportLimits = ExportLimits()
+    exports: ExportLimits = Field(ExportLimits(), description="what exports may take of the disk")
 
     @model_validator(mode="after")
     def _encrypted(self) -> "Console":

@@ -7,7 +7,7 @@ import pytest
 from desk import GATE, Desk
 from fastapi.testclient import TestClient
 from footage import probed
-from httpx import Response
+from httpx2 import Response
 from support import NS, T0_NS
 
 from raycctv.clock import iso

@@ -12,7 +12,7 @@ import os
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import ffmpeg
 
@@ -72,7 +72,7 @@ class Viewer:
         self._waiting.clear()
         self._news.set()
 
-    async def parts(self) -> AsyncIterator[bytes]:
+    async def parts(self) -> AsyncGenerator[bytes, None]:
         """What comes, until it is over."""
         while not self.over.is_set():
             while self._waiting:
