@@ -3,6 +3,7 @@
 from raycctv.config.load import digest, load, parse
 from raycctv.config.schema import (
     Camera,
+    CameraMotion,
     CameraRetention,
     Config,
     Console,
@@ -25,6 +26,7 @@ from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 
 __all__ = [
     "Camera",
+    "CameraMotion",
     "CameraRetention",
     "Config",
     "Console",
