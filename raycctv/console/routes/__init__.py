@@ -5,12 +5,28 @@ again by :meth:`.Service.part`.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from fastapi import APIRouter
 
-from raycctv.console.routes import accounts, audit, cameras, description, live_updates, session, setup, system, tokens
+from raycctv.console.routes import (
+    accounts,
+    audit,
+    cameras,
+    description,
+    events,
+    exports,
+    films,
+    live_updates,
+    pictures,
+    session,
+    setup,
+    streams,
+    system,
+    timeline,
+    tokens,
+)
 from raycctv.console.service import Service
 
 PUBLIC: list[APIRouter] = [session.public]
@@ -25,8 +41,20 @@ ROUTERS: list[APIRouter] = [
     tokens.router,
     audit.router,
     setup.router,
+    pictures.router,
+    streams.router,
+    films.router,
+    timeline.router,
+    events.router,
+    exports.router,
     description.router,
 ]
 """What takes an account, all of it: which one, each route says."""
 
-LIFESPANS: list[Callable[[Service], AbstractContextManager[Any]]] = [setup.open_setup]
+LIFESPANS: list[Callable[[Service], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]] = [
+    pictures.running,
+    films.running,
+    exports.running,
+    streams.running,
+    setup.running,
+]

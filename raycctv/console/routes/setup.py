@@ -44,7 +44,7 @@ class Setup:
 
 
 @contextmanager
-def open_setup(parts: Service) -> Iterator[None]:
+def running(parts: Service) -> Iterator[None]:
     """For the application's lifespan."""
     parts.parts[Setup] = Setup()
     try:

@@ -241,20 +241,20 @@ function ruleEntry(label, index) {
   };
   slider.onchange = changed;
   show();
-  entry.append(head, slider, zoneChoice(label, rule, index));
+  const zones = editor.shapes.filter((shape) => shape.kind === "zone").map((shape) => shape.name);
+  entry.append(head, slider, ...(zones.length ? [zoneChoice(label, rule, index, zones)] : []));
   return entry;
 }
 
-function zoneChoice(label, rule, index) {
+function zoneChoice(label, rule, index, zones) {
   const choice = document.createElement("fieldset");
   choice.className = "zones";
-  const zones = editor.shapes.filter((shape) => shape.kind === "zone").map((shape) => shape.name);
   const legend = document.createElement("legend");
   legend.className = "visually-hidden";
   legend.textContent = _("Zones in which {label} counts", { label });
   const where = document.createElement("small");
   where.className = "soft";
-  where.textContent = zones.length === 0 || rule.zones.length === 0 ? _("Counts everywhere.") : _("Counts only in:");
+  where.textContent = rule.zones.length === 0 ? _("Counts everywhere.") : _("Counts only in:");
   choice.append(legend, where, ...zones.map((zone, number) => {
     const entry = document.createElement("label");
     const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: rule.zones.includes(zone), id: `rule-${index}-zone-${number}` });
