@@ -115,21 +115,28 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def logged_in(browser: Browser, url: str, name: str | None = "admin", **options: Any) -> Iterator[Page]:
-    """A page in a browser of its own where ``name`` is logged in; what goes wrong in its scripts is an error at the end."""
+def logged_in(
+    browser: Browser, url: str, name: str | None = "admin", expected: Sequence[int] = (), **options: Any
+) -> Iterator[Page]:
+    """A page in a browser of its own where ``name`` is logged in; what goes wrong in its scripts is an error at the end.
+
+    Args:
+        expected: states of answers that are no error here; that one must log in never is.
+    """
     context: BrowserContext = browser.new_context(**{"viewport": DESK, "locale": "en-GB", "base_url": url, **options})
     context.set_default_timeout(15_000)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda message: errors.append(f"{message.text} {message.location}") if message.type == "error" else None)
     try:
         if name is not None:
             log_in(page, name)
         yield page
     finally:
         context.close()
-    assert not errors, errors
+    unexpected = [error for error in errors if not any(f"status of {status}" in error for status in (401, *expected))]
+    assert not unexpected, unexpected
 
 
 def log_in(page: Page, name: str) -> None:
