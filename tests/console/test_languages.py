@@ -13,6 +13,7 @@ from raycctv.console.languages import LANGUAGES, catalog, chosen, script_message
 
 CONSOLE = Path(languages.__file__).parent
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2"), ("static/**.js", "javascript")]
+OPTIONS = {"templates/**.html": {"trimmed": "true", "silent": "false"}, "static/**.js": {"parse_template_string": "true"}}
 KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}
 OTHERS = sorted(set(LANGUAGES) - {"en"})
 PLACE = re.compile(r"\{(\w+)\}|%\((\w+)\)s")
@@ -21,7 +22,7 @@ PLACE = re.compile(r"\{(\w+)\}|%\((\w+)\)s")
 @pytest.fixture(scope="module")
 def said() -> set[str]:
     """What templates and scripts say, in English."""
-    found = extract_from_dir(CONSOLE, METHODS, {"templates/**.html": {"trimmed": "true"}}, KEYWORDS)
+    found = extract_from_dir(CONSOLE, METHODS, OPTIONS, KEYWORDS)
     return {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
 
 

@@ -213,7 +213,7 @@ function showRules() {
   list.replaceChildren(...(labels.length ? labels.map(ruleEntry) : [nothing(_("Nothing: this camera raises events of motion alone."))]));
   if (focused) byId(focused)?.focus();
   const free = answer.labels.filter((label) => !(label in settings.objects));
-  byId("new-label").replaceChildren(...free.map((label) => new Option(label, label)));
+  byId("new-label").replaceChildren(...free.map((label) => new Option(_(label), label)));
 }
 
 function ruleEntry(label, index) {
@@ -223,9 +223,9 @@ function ruleEntry(label, index) {
   const head = document.createElement("div");
   head.className = "row";
   const title = document.createElement("strong");
-  title.textContent = label;
+  title.textContent = _(label);
   const output = document.createElement("output");
-  const remove = button("×", _("Delete {name}", { name: label }), () => {
+  const remove = button("×", _("Delete {name}", { name: _(label) }), () => {
     delete settings.objects[label];
     changed();
   });
@@ -233,7 +233,7 @@ function ruleEntry(label, index) {
   head.append(title, output, remove);
   const slider = document.createElement("input");
   Object.assign(slider, { type: "range", min: 0, max: 100, step: 1, value: Math.round(rule.min_score * 100), id: `rule-${index}` });
-  slider.setAttribute("aria-label", _("Least score of {label}", { label }));
+  slider.setAttribute("aria-label", _("Least score of {label}", { label: _(label) }));
   const show = () => { output.textContent = _("from a score of {score}", { score: percent(Number(slider.value) / 100, 0) }); };
   slider.oninput = () => {
     rule.min_score = Number(slider.value) / 100;
@@ -251,7 +251,7 @@ function zoneChoice(label, rule, index, zones) {
   choice.className = "zones";
   const legend = document.createElement("legend");
   legend.className = "visually-hidden";
-  legend.textContent = _("Zones in which {label} counts", { label });
+  legend.textContent = _("Zones in which {label} counts", { label: _(label) });
   const where = document.createElement("small");
   where.className = "soft";
   where.textContent = rule.zones.length === 0 ? _("Counts everywhere.") : _("Counts only in:");
@@ -334,7 +334,7 @@ function triedEntry(event) {
   if (event.picture) picture.src = event.picture;
   const words = document.createElement("p");
   const title = document.createElement("strong");
-  title.textContent = `${event.kind} ${percent(event.score, 0)}`;
+  title.textContent = `${_(event.kind)} ${percent(event.score, 0)}`;
   const why = document.createElement("small");
   why.textContent = [event.zones.join(", "), event.why].filter(Boolean).join(" · ");
   words.append(title, " ", timeElement(event.started_at, "time"), why);
