@@ -66,7 +66,9 @@ def script_messages(language: str) -> dict[str, str]:
     return {
         str(message.id): str(message.string)
         for message in catalog(language)
-        if isinstance(message.id, str) and message.string and any(place.endswith(_FOR_SCRIPTS) for place, _ in message.locations)
+        if isinstance(message.id, str)
+        and message.string
+        and any(place.endswith(_FOR_SCRIPTS) for place, _ in message.locations)
     }
 
 

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -98,7 +99,8 @@ def test_person_is_found_and_played_and_exported(page: Page, person: Event, tmp_
 
 def advanced(video: Locator, least_s: float) -> bool:
     """Whether it has played so long."""
-    return bool(video.evaluate("(v, least) => v.readyState > 1 && v.played.length > 0 && v.played.end(0) - v.played.start(0) >= least", least_s))
+    played = "v => v.readyState > 1 && v.played.length > 0 ? v.played.end(0) - v.played.start(0) : 0"
+    return float(video.evaluate(played)) >= least_s
 
 
 def test_mask_that_is_drawn_is_in_the_file_and_runs(page: Page, running: Running) -> None:
@@ -114,7 +116,7 @@ def test_mask_that_is_drawn_is_in_the_file_and_runs(page: Page, running: Running
     page.get_by_label("Name of the mask").press("Enter")
     save(page)
     after = running.file.read_text()
-    assert [line for line in after.splitlines() if line not in before.splitlines()][0] == "    masks:"
+    assert next(line for line in after.splitlines() if line not in before.splitlines()) == "    masks:"
     assert set(before.splitlines()) < set(after.splitlines())
     (mask,) = load(running.file).cameras[CameraName("walkway")].masks.values()
     assert [pytest.approx(corner, abs=0.01) for corner in mask] == [(0.1, 0.1), (0.4, 0.1), (0.4, 0.5)]
@@ -171,9 +173,9 @@ def test_mask_over_everything_is_tried(page: Page, person: Event) -> None:
 def test_viewer_is_refused_what_is_not_theirs(running: Running, browser: Browser, person: Event) -> None:
     with logged_in(browser, running.url, "viewer", expected=(403, 404)) as page:
         assert page.locator("#cameras > li").evaluate_all("all => all.map(one => one.dataset.camera)") == ["gate"]
-        for path, status in (
-            ("/camera/plaza", 404), (f"/events/{person.id}", 404), ("/setup/gate", 403), ("/accounts", 403), ("/camera/gate", 200)
-        ):  # fmt: skip
+        for path, status in {
+            "/camera/plaza": 404, f"/events/{person.id}": 404, "/setup/gate": 403, "/accounts": 403, "/camera/gate": 200
+        }.items():  # fmt: skip
             answer = page.goto(path)
             assert answer is not None
             assert (path, answer.status) == (path, status)
@@ -203,12 +205,15 @@ def test_page_is_in_the_language_that_is_chosen(running: Running, browser: Brows
         expect(page.get_by_role("heading", level=1)).to_have_text("Cameras")
 
 
-PAGES = ("/", "/camera/plaza", "/timeline", "/events", "/events/{event}", "/exports", "/system", "/setup/plaza", "/accounts", "/audit",
-         "/account", "/login")  # fmt: skip
-LOOKS = {
+PAGES = (
+    "/", "/camera/plaza", "/timeline", "/events", "/events/{event}", "/exports", "/system", "/setup/plaza", "/accounts",
+    "/audit", "/account", "/login",
+)  # fmt: skip
+LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"},
     "phone": {"viewport": PHONE, "has_touch": True, "is_mobile": True},
 }  # fmt: skip
+SERIOUS = ("serious", "critical")
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -220,7 +225,9 @@ def test_axe_finds_no_serious_fault(running: Running, browser: Browser, person: 
             page.wait_for_timeout(700)
             found = Axe().run(page).response["violations"]
             faults += [
-                f"{path}: {fault['id']}: {fault['nodes'][0]['html'][:200]}" for fault in found if fault["impact"] in ("serious", "critical")
+                f"{path}: {fault['id']}: {fault['nodes'][0]['html'][:200]}"
+                for fault in found
+                if fault["impact"] in ("serious", "critical")
             ]
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             faults += [f"{path}: {wide} px wider than the window"] if wide > 0 else []
