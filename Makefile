@@ -35,6 +35,9 @@ check: $(TEST_STAMP) ## style and types
 messages: $(STAMP) ## what the console says, for translators: raycctv/console/po/*/LC_MESSAGES/console.po
 	scripts/messages.sh
 
+screenshots: $(TEST_STAMP) ## the pictures of docs/console.md, anew
+	$(PYTHON) scripts/console_screenshots.py
+
 setup: $(STAMP) ## system packages, virtual environment, footage, weights
 
 $(STAMP):

@@ -45,6 +45,7 @@ def test_setup_shows_what_the_file_says(client: TestClient, file: Path) -> None:
     assert shown["motion"] == {"min_area": 0.0006, "sensitivity": 1.0}
     assert (shown["hindrance"], shown["pending"]) == (None, True)  # the zone does not run yet
     assert shown["footage_s"] == pytest.approx(40, abs=0.5)
+    assert shown["frame_px"] == [640, 360]
     assert {"person", "traffic light"} < set(shown["labels"])
 
 

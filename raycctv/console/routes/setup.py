@@ -68,6 +68,7 @@ class SetupAnswer(BaseModel):
         hindrance: why nothing can be saved; null where it can.
         pending: whether the file says something else of this camera than what runs.
         footage_s: recorded within the last hour, to try settings on.
+        frame_px: width and height of the newest of that footage; null without any.
     """
 
     camera: str
@@ -78,6 +79,7 @@ class SetupAnswer(BaseModel):
     hindrance: str | None
     pending: bool
     footage_s: float
+    frame_px: tuple[int, int] | None
 
 
 class Change(BaseModel):
@@ -147,6 +149,7 @@ def setup(request: Request, account: Administrator, camera: Seen) -> SetupAnswer
     version = _version(parts)
     written = _configuration(parts, version, camera)
     ours = written.cameras[camera]
+    footage = _footage(parts, camera)
     return SetupAnswer(
         camera=camera,
         settings=Settings.of(ours),
@@ -155,7 +158,8 @@ def setup(request: Request, account: Administrator, camera: Seen) -> SetupAnswer
         digest=version.digest if version else "",
         hindrance=file.hindrance(parts.file),
         pending=Settings.of(ours) != Settings.of(parts.config.cameras[camera]),
-        footage_s=sum(segment.duration_ns for segment in _footage(parts, camera)) / NS_PER_S,
+        footage_s=sum(segment.duration_ns for segment in footage) / NS_PER_S,
+        frame_px=(footage[-1].width_px, footage[-1].height_px) if footage else None,
     )
 
 

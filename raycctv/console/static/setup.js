@@ -171,9 +171,9 @@ const SCALES = {
 
 function motionText(key, value) {
   if (key === "sensitivity") return _("{value} × normal", { value: new Intl.NumberFormat(language).format(value) });
-  const { naturalWidth: width, naturalHeight: height } = byId("picture");
+  const [width, height] = answer.frame_px ?? [0, 0];
   const share = new Intl.NumberFormat(language, { style: "percent", maximumSignificantDigits: 2 }).format(value);
-  if (!width) return _("{share} of the picture", { share });
+  if (width === 0) return _("{share} of the picture", { share });
   const side = Math.round(Math.sqrt(value * width * height));
   return _("{share} of the picture, {side} × {side} of {width} × {height} pixels", { share, side, width, height });
 }
@@ -389,7 +389,6 @@ async function showPicture() {
   if (old) URL.revokeObjectURL(old);
   picture.alt = _("Picture of {camera}", { camera });
   editor.setAspect(picture.naturalWidth / picture.naturalHeight);
-  showMotion();
 }
 
 async function load() {
