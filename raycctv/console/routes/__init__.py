@@ -12,6 +12,7 @@ from fastapi import APIRouter
 
 from raycctv.console.routes import accounts, audit, cameras, description, live_updates, session, system, tokens
 from raycctv.console.service import Service
+from raycctv.console.system import watched
 
 PUBLIC: list[APIRouter] = [session.public]
 """What anybody may call."""
@@ -28,4 +29,4 @@ ROUTERS: list[APIRouter] = [
 ]
 """What takes an account, all of it: which one, each route says."""
 
-LIFESPANS: list[Callable[[Service], AbstractContextManager[Any]]] = []
+LIFESPANS: list[Callable[[Service], AbstractContextManager[Any]]] = [watched]
