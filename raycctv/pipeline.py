@@ -5,7 +5,7 @@ the verdicts when they come, so that the same code runs with a detector at hand 
 answers from another process.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -92,8 +92,9 @@ class Analysis:
         self._config = config
         self._camera = camera
         mask_px = (max(1, round(width * _MASK_HEIGHT_PX / height)), _MASK_HEIGHT_PX)
-        self.motion = MotionDetector(config.motion, unmasked(camera.masks.values(), *mask_px))
-        self._gate = Gate(name, config.motion.start_frames, config.motion.stop_s)
+        motion = config.motion.of(camera.motion)
+        self.motion = MotionDetector(motion, unmasked(camera.masks.values(), *mask_px))
+        self._gate = Gate(name, motion.start_frames, motion.stop_s)
         self._events = EventMachine(name, camera.objects, config.events, self._zones_at, config.detection.model)
         self._snapshots: dict[int, _Snapshot] = {}
         self._reports: list[Report] = []
@@ -129,6 +130,11 @@ class Analysis:
         for key in observed.best:
             self._keep_snapshot(key, ask.frame, views)
         self._report(observed.changes)
+
+    @property
+    def frame_px(self) -> tuple[int, int]:
+        """(width, height) of the frames."""
+        return self._frame_px
 
     @property
     def stance(self) -> Stance:
@@ -245,6 +251,14 @@ class Detector(Protocol):
 FrameObserver = Callable[[Frame, Analysis], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A video file, and the instant that its first frame is taken to have been captured at."""
+
+    path: Path
+    epoch_ns: int = 0
+
+
 def analyze_file(
     name: CameraName,
     path: Path,
@@ -267,16 +281,43 @@ def analyze_file(
         StreamUnreachable, StreamUnreadable: no file, or no video in it.
         StreamEnded: it breaks off; the events until then have been yielded.
     """
+    return analyze_footage(name, [Footage(path, epoch_ns)], camera, config, detector, on_frame=on_frame, counts=counts)
+
+
+def analyze_footage(
+    name: CameraName,
+    footage: Iterable[Footage],
+    camera: Camera,
+    config: Config,
+    detector: Detector,
+    *,
+    on_frame: FrameObserver | None = None,
+    counts: FrameCounts | None = None,
+) -> Iterator[Report]:
+    """As :func:`analyze_file`, of files that follow one another: what goes on at the end of one goes on in the next.
+
+    Where the size of the picture changes everything ends, as it does on a live camera.
+    """
     counts = counts or FrameCounts()
-    with Stream(name, StreamUrl.parse(f"file://{path.resolve()}"), SystemClock(), timeout_s=None) as stream:
-        analysis = Analysis(name, camera, config, (stream.info.width_px, stream.info.height_px))
-        for frame in _file_frames(name, stream, epoch_ns, analysis, config.decode, counts):
-            ask = analysis.frame(frame)
-            if ask is not None:
-                analysis.verdicts(ask, detector.infer(ask.images))
-            if on_frame is not None:
-                on_frame(frame, analysis)
-            yield from analysis.reports()
+    analysis: Analysis | None = None
+    for file in footage:
+        with Stream(name, StreamUrl.parse(f"file://{file.path.resolve()}"), SystemClock(), timeout_s=None) as stream:
+            frame_px = stream.info.width_px, stream.info.height_px
+            if analysis is None or analysis.frame_px != frame_px:
+                yield from _closed(analysis)
+                analysis = Analysis(name, camera, config, frame_px)
+            for frame in _file_frames(name, stream, file.epoch_ns, analysis, config.decode, counts):
+                ask = analysis.frame(frame)
+                if ask is not None:
+                    analysis.verdicts(ask, detector.infer(ask.images))
+                if on_frame is not None:
+                    on_frame(frame, analysis)
+                yield from analysis.reports()
+    yield from _closed(analysis)
+
+
+def _closed(analysis: Analysis | None) -> Iterator[Report]:
+    if analysis is not None:
         analysis.close()
         yield from analysis.reports()
 
@@ -285,12 +326,13 @@ def _file_frames(
     name: CameraName, stream: Stream, epoch_ns: int, analysis: Analysis, decode: Decode, counts: FrameCounts
 ) -> Iterator[Frame]:
     decoder = open_decoder(name, stream.info, FileTimeline(epoch_ns), analysis, decode, pressed=lambda: Pressure.NONE)
+    before = counts.decoded_frames
     for packet in stream.packets():
         counts.take(packet)
         yield from decoder.decode(packet)
-        counts.decoded_frames = decoder.decoded
+        counts.decoded_frames = before + decoder.decoded
     yield from decoder.flush()
-    counts.decoded_frames = decoder.decoded
+    counts.decoded_frames = before + decoder.decoded
 
 
 def probe(name: CameraName, url: StreamUrl, timeout_s: float = 10.0) -> StreamInfo:

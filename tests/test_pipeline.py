@@ -12,7 +12,7 @@ import pytest
 from raycctv.config import Camera, Config, Decode, StreamUrl, parse
 from raycctv.detection.backends import Backend, open_backend
 from raycctv.errors import StreamUnreachable, StreamUnreadable
-from raycctv.pipeline import analyze_file, probe
+from raycctv.pipeline import Footage, analyze_file, analyze_footage, probe
 from raycctv.simulate.scenes import encode
 from raycctv.types import CameraName, Detections, Event, FrameCounts
 
@@ -83,6 +83,24 @@ def test_pipeline_calls_a_thing_without_a_name_motion(clip: Path, detector: Back
     (event,) = events(clip, detector)
     assert event.kind == "motion"
     assert seconds(event) == pytest.approx((2.0, 9.9), abs=0.4)
+
+
+def test_pipeline_compares_frames_as_the_camera_wants_it(clip: Path, detector: Backend) -> None:
+    blind = parse("cameras: {file: {source: 'file:///any', motion: {min_area: 0.5}}}")
+    assert events(clip, detector, blind.cameras[NAME], blind) == []
+
+
+def test_pipeline_goes_on_from_one_file_to_the_next(clip: Path, tmp_path: Path, detector: Backend) -> None:
+    cut = ["ffmpeg", "-loglevel", "error", "-i", str(clip), "-c", "copy", "-f", "segment", "-segment_time", "5"]
+    subprocess.run([*cut, "-reset_timestamps", "1", str(tmp_path / "part%d.mp4")], check=True)
+    counts = FrameCounts()
+    parts = [Footage(tmp_path / "part0.mp4"), Footage(tmp_path / "part1.mp4", round(5e9))]
+    reports = analyze_footage(NAME, parts, CAMERA, CONFIG, detector, counts=counts)
+    (event,) = {report.event.id: report.event for report in reports}.values()
+    (whole,) = events(clip, detector)
+    assert seconds(event) == pytest.approx(seconds(whole), abs=0.2)
+    assert counts.frames == 150
+    assert 75 < counts.decoded_frames <= 150
 
 
 def test_pipeline_reads_every_frame_and_its_time(clip: Path, detector: Backend) -> None:

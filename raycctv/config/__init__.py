@@ -3,6 +3,7 @@
 from raycctv.config.load import digest, load, parse
 from raycctv.config.schema import (
     Camera,
+    CameraMotion,
     CameraRetention,
     Config,
     Console,
@@ -24,6 +25,7 @@ from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 
 __all__ = [
     "Camera",
+    "CameraMotion",
     "CameraRetention",
     "Config",
     "Console",

@@ -88,6 +88,31 @@ class CameraRetention(Section):
     max_size: SizeBytes | None = Field(None, gt=0, description="bytes of this camera's footage")
 
 
+class Motion(Section):
+    """Frame differencing."""
+
+    width_px: int = Field(320, ge=64, le=1920, description="width at which frames are compared; smaller is cheaper and blinder")
+    min_area: Fraction = Field(0.0006, description="smallest region that counts, as a share of the picture")
+    sensitivity: float = Field(1.0, gt=0, le=10, description="1 is normal; 2 sees changes half as large above the noise")
+    background_s: DurationS = Field(10.0, gt=0, description="time constant after which a standing change becomes background")
+    start_frames: int = Field(2, ge=1, description="frames with motion before motion starts")
+    stop_s: DurationS = Field(2.0, gt=0, description="stillness after which motion has ended")
+    lighting_fraction: Fraction = Field(0.45, description="share of the picture that must change at once to be a light switch")
+
+    def of(self, own: "CameraMotion") -> "Motion":
+        """These settings with what one camera has otherwise."""
+        return self.model_copy(update={key: value for key, value in own.model_dump().items() if value is not None})
+
+
+class CameraMotion(Section):
+    """What one camera has otherwise than ``motion``."""
+
+    min_area: Fraction | None = Field(None, description="smallest region that counts, as a share of the picture")
+    sensitivity: float | None = Field(
+        None, gt=0, le=10, description="1 is normal; 2 sees changes half as large above the noise"
+    )
+
+
 class Camera(Section):
     """One camera."""
 
@@ -96,6 +121,7 @@ class Camera(Section):
     analysis_source: StreamUrl | None = Field(None, description="a low-resolution sub stream to analyse instead of `source`")
     record: bool = Field(True, description="whether footage is kept")
     keep: CameraRetention = Field(CameraRetention(), description="what is kept of this camera, where `recording.keep` differs")
+    motion: CameraMotion = Field(CameraMotion(), description="how its frames are compared, where `motion` differs")
     masks: dict[Name, Polygon] = Field(
         default_factory=dict, description="polygons in which nothing is looked at; corners 0 to 1"
     )
@@ -138,18 +164,6 @@ class Decode(Section):
         "auto",
         description="auto: a device (cuda, vaapi) where one costs the CPU less than software; off: software; or a device",
     )
-
-
-class Motion(Section):
-    """Frame differencing."""
-
-    width_px: int = Field(320, ge=64, le=1920, description="width at which frames are compared; smaller is cheaper and blinder")
-    min_area: Fraction = Field(0.0006, description="smallest region that counts, as a share of the picture")
-    sensitivity: float = Field(1.0, gt=0, le=10, description="1 is normal; 2 sees changes half as large above the noise")
-    background_s: DurationS = Field(10.0, gt=0, description="time constant after which a standing change becomes background")
-    start_frames: int = Field(2, ge=1, description="frames with motion before motion starts")
-    stop_s: DurationS = Field(2.0, gt=0, description="stillness after which motion has ended")
-    lighting_fraction: Fraction = Field(0.45, description="share of the picture that must change at once to be a light switch")
 
 
 class Detection(Section):

@@ -5,3 +5,8 @@
 :mod:`.ssdlite` and :mod:`.torchvision_ssdlite` are the networks, and need torch. Everything that a detector process on
 OpenVINO imports does not.
 """
+
+import sys
+
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+"""OpenVINO and NNCF then send none; else they tell Google Analytics of every start, from processes that they fork."""

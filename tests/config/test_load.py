@@ -139,3 +139,9 @@ def test_digest_changes_with_the_password_and_with_nothing_less() -> None:
 def test_hardware_is_wanted_as_it_is_written(wanted: str) -> None:
     """YAML reads a bare ``off`` as false."""
     assert parse(f"{CAMERA}decode: {{hardware: {wanted}}}").decode.hardware == wanted
+
+
+def test_camera_has_motion_of_its_own() -> None:
+    config = parse("motion: {width_px: 480, min_area: 0.1}\ncameras: {a: {source: 'rtmp://h/l/a', motion: {sensitivity: 2}}}")
+    motion = config.motion.of(config.cameras[CameraName("a")].motion)
+    assert (motion.width_px, motion.min_area, motion.sensitivity) == (480, 0.1, 2)

@@ -200,3 +200,9 @@ def test_open_backend_names_what_it_knows(weights: Path) -> None:
 def test_labels_are_cocos() -> None:
     assert len(LABELS) == 80
     assert (CLASS_IDS["person"], CLASS_IDS["cat"], CLASS_IDS["toothbrush"]) == (1, 17, 90)
+
+
+def test_openvino_tells_nobody_that_it_runs() -> None:
+    code = "import raycctv.detection.backends.openvino, nncf, sys; print(sys.modules['openvino_telemetry'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None"
