@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray._raylet import Config as RayConfig  # type: ignore[attr-defined]  # Cython, without stubs
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
@@ -28,6 +29,14 @@ from raycctv.sealing import SEAL_KEY, private_key
 from raycctv.types import CameraName, Watch
 
 _LOOPBACK = "127.0.0.1"
+_SPELT_OTHERWISE = "127.000.000.001"
+"""The same, spelt as Ray 2.60 does not know it: ``127.0.0.1`` and ``localhost`` it takes for the machine's address on the
+network, where a Ray on loopback does not answer. Source: _private/services.py, resolve_ip_for_localhost."""
+
+_ON_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""``0`` puts every port of a Ray that starts on loopback, on Linux too. Source: Ray 2.60, _private/services.py,
+get_node_ip_address; src/ray/rpc/grpc_server.cc."""
+
 _HEAD = "ray-head"
 _START_S = 180.0
 _START_EACH_S = 10.0
@@ -77,7 +86,7 @@ def private_cluster(cpus: int | None = None) -> Iterator[None]:
         ClusterError: it does not start.
     """
     os.environ.update(_QUIET)
-    with _sealed_apart(), redirect_stdout(sys.stderr):  # what Ray has to say is no answer of ours
+    with _apart(), redirect_stdout(sys.stderr):  # what Ray has to say is no answer of ours
         try:
             ray.init(
                 address="local", num_cpus=cpus, include_dashboard=False, namespace=names.NAMESPACE,
@@ -93,16 +102,23 @@ def private_cluster(cpus: int | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def _sealed_apart() -> Iterator[None]:
-    """With a key of our own for what is sealed: the machine's token may come, go or change meanwhile."""
-    before = os.environ.get(SEAL_KEY)
-    os.environ[SEAL_KEY] = private_key()
+def _apart() -> Iterator[None]:
+    """A Ray that starts here is this machine's alone: on loopback, and with a key of its own for what is sealed.
+
+    The machine's token may come, go or change meanwhile.
+    """
+    own = {_ON_LOOPBACK: "0", SEAL_KEY: private_key()}
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    ray_constants.ENABLE_RAY_CLUSTER = False  # what Ray has read of it when it was imported
     try:
         yield
     finally:
-        os.environ.pop(SEAL_KEY)
-        if before is not None:
-            os.environ[SEAL_KEY] = before
+        ray_constants.ENABLE_RAY_CLUSTER = before[_ON_LOOPBACK] != "0"
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -120,7 +136,7 @@ def connected(address: str | None) -> Iterator[str]:
     if where is None:
         raise ClusterError("no Ray cluster runs on this machine; `raycctv up CONFIG` starts one")
     try:
-        context = ray.init(address=where, namespace=names.NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
+        context = ray.init(address=_here(where), namespace=names.NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RayError, ValueError, TimeoutError, RuntimeError) as error:
         raise ClusterError(f"no Ray cluster lets us in at {where}; `ray status --address {where}` says more") from error
     try:
@@ -146,10 +162,17 @@ def local_address() -> str | None:
         return None
 
 
-def start_head(dashboard_port: int = 8265) -> None:
-    """Start a Ray head on this machine that goes on after this process, with its dashboard on loopback.
+def _here(address: str) -> str:
+    """An address on loopback such that Ray looks for it there."""
+    host, _, port = address.rpartition(":")
+    return f"{_SPELT_OTHERWISE}:{port}" if host in (_LOOPBACK, "localhost") else address
 
-    Ray's own ports listen on every interface (Ray 2.60 offers no other), guarded by its token in ``~/.ray/auth_token``.
+
+def start_head(dashboard_port: int = 8265) -> None:
+    """Start a Ray head on this machine that goes on after this process, all its ports on loopback.
+
+    They ask for Ray's token besides, which lies in ``~/.ray/auth_token`` for this user alone. Other machines cannot join it:
+    a cluster of several is one that ``ray up`` or ``ray start`` has started.
 
     Raises:
         ClusterError: it did not start; holds Ray's last words.
@@ -159,9 +182,11 @@ def start_head(dashboard_port: int = 8265) -> None:
         _ray(), "start", "--head", "--block", "--disable-usage-stats", f"--port={port}", "--include-dashboard=true",
         f"--dashboard-host={_LOOPBACK}", f"--dashboard-port={dashboard_port}", f"--object-store-memory={_OBJECT_STORE_BYTES}",
     ]  # fmt: skip
-    os.environ.update(_QUIET)
+    os.environ.update(_QUIET | {_ON_LOOPBACK: "0"})
     if not _has_token():
         subprocess.run([_ray(), "get-auth-token", "--generate"], capture_output=True, check=False)
+        with suppress(OSError):
+            _token_file().chmod(0o600)
     _authenticate()
     stop_head()
     head = DetachedProcess.start(_HEAD, command, _run_dir())
@@ -171,6 +196,7 @@ def start_head(dashboard_port: int = 8265) -> None:
             head.stop()
             raise ClusterError(f"Ray did not start: {head.last_words() or 'it said nothing'}")
         time.sleep(0.05)
+    _last_started().write_text(_here(f"{_LOOPBACK}:{port}"))  # for Ray's own commands
 
 
 def stop_head() -> bool:
@@ -335,7 +361,11 @@ def _authenticate() -> None:
 
 def _has_token() -> bool:
     named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return named or Path.home().joinpath(".ray", "auth_token").is_file()
+    return named or _token_file().is_file()
+
+
+def _token_file() -> Path:
+    return Path.home() / ".ray" / "auth_token"
 
 
 def _last_started() -> Path:

@@ -4,7 +4,7 @@ set -euo pipefail
 
 run=(ffmpeg nginx libnginx-mod-rtmp python3-venv)
 test=(gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad libfaketime)
-test+=(chromium default-jdk-headless docker-compose maven mosquitto prometheus syslog-ng-core)
+test+=(chromium default-jdk-headless docker-compose iproute2 maven mosquitto openssh-server prometheus rsync syslog-ng-core)
 
 wanted=("${run[@]}")
 [ "${1:-run}" = test ] && wanted+=("${test[@]}")

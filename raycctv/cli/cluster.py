@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raycctv.cli.output import Json, print_json, print_table, progress, shown_by, stdout
+from raycctv.cli.output import Json, print_json, print_table, progress, shown_by, stderr, stdout
 from raycctv.config import Config, load
 from raycctv.errors import ClusterError, ConfigError, RaycctvError
 
@@ -57,6 +57,7 @@ def up(
             show("starting Ray", 0, 1)
             cluster.start_head(dashboard_port)
         with cluster.connected(address) as dashboard:
+            _warn_unless_protected()
             cluster.deploy(loaded, show, config.resolve())
             first = cluster.first_password() if loaded.console else None
     stdout.print(f"running {len(loaded.cameras)} cameras; Ray dashboard: {dashboard or 'none'}", markup=False)
@@ -99,6 +100,18 @@ def down(
             cluster.undeploy(supervisor, keep_recording=keep_recording)
     ray_stopped = not keep_ray and address is None and cluster.stop_head()
     stdout.print("stopped" if supervisor is not None else "raycctv was not running", "and Ray too" if ray_stopped else "")
+
+
+def _warn_unless_protected() -> None:
+    from raycctv.sealing import protected
+
+    if not protected():
+        stderr.print(
+            "warning: this Ray asks for no token, so whoever reaches its ports may read passwords and run programs; "
+            "docs/operations.md, Safety",
+            style="yellow",
+            markup=False,
+        )
 
 
 def _plain(value: Any) -> object:

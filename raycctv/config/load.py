@@ -3,7 +3,6 @@
 import difflib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from raycctv.config import secrets
 from raycctv.config.schema import Config, Tls
 from raycctv.config.units import Url
 from raycctv.errors import ConfigError
@@ -24,8 +24,8 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     """The configuration in the YAML file ``path``.
 
-    ``${NAME}`` in any text is replaced from ``environment`` (by default the process's own) here, once; nothing reads
-    it later. Relative folders in the file are relative to the file.
+    ``${NAME}`` in any text is replaced from ``environment`` (by default the process's own, and :mod:`.secrets`) here, once;
+    nothing reads it later. Relative folders in the file are relative to the file.
 
     Raises:
         ConfigError: unreadable, no YAML, or not what the schema allows; names the file, the line or the key.
@@ -34,7 +34,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    config = parse(text, str(path), os.environ if environment is None else environment)
+    config = parse(text, str(path), secrets.environment() if environment is None else environment)
     return _validated(_anchored(config, path.resolve().parent), str(path))
 
 

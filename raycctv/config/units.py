@@ -178,7 +178,11 @@ def _split(text: str) -> SplitResult:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError as error:
-        raise ValueError(f"{redact(text)!r} is no URL: {error}") from None
+        scheme, _, rest = text.partition("://")
+        if "@" not in rest:
+            raise ValueError(f"{redact(text)!r} is no URL: {error}") from None
+        shown = f"{scheme}://***@{rest.rpartition('@')[2]}"  # without the error, which may hold a part of the password
+        raise ValueError(f"{shown!r} is no URL; in user and password write / as %2F, # as %23, @ as %40") from None
     return parts
 
 

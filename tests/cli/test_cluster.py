@@ -1,75 +1,24 @@
 """``up``, ``status``, ``down`` and jobs: a Ray of their own, as a user has it."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from machine import Machine, users_machine
 from support import until
 
-from raycctv.detection.models import models_dir
-from raycctv.rtmp.server import RtmpServer, free_port
+from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
-
-BIN = Path(sys.executable).parent
-
-
-class Machine:
-    """A user's machine: its own cache, Ray's own temporary folder, and the commands."""
-
-    def __init__(self, folder: Path, ray_folder: Path) -> None:
-        self.folder = folder
-        cache = folder / "cache"
-        (cache / "raycctv").mkdir(parents=True)
-        (cache / "raycctv" / "models").symlink_to(models_dir())
-        self.dashboard_port = free_port()
-        self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("RAY_")},
-            "PATH": f"{BIN}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(cache), "RAY_TMPDIR": str(ray_folder),
-        }  # fmt: skip
-
-    def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        whole = self.environment | environment
-        return subprocess.run(arguments, capture_output=True, text=True, cwd=self.folder, env=whole, timeout=150, check=False)
-
-    def raycctv(self, *arguments: str) -> str:
-        done = self.run("raycctv", *arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def status(self) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self.raycctv("status", "--json"))
-        return answer
-
-    def write(self, name: str, root: str, **cameras: str) -> str:
-        text = "".join(f"  {camera}: {{source: '{url}'}}\n" for camera, url in cameras.items())
-        settings = f"recording: {{root: {root}, segment_s: 5}}\nlogs: {{dir: {root}/log}}\n"
-        (self.folder / name).write_text(f"cameras:\n{text}{settings}")
-        return name
 
 
 @pytest.fixture
 def machine(tmp_path: Path, weights: Path) -> Iterator[Machine]:
-    ray_folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
-    made = Machine(tmp_path, ray_folder)
-    yield made
-    made.run("raycctv", "down")
-    shutil.rmtree(ray_folder)
-    assert not [process for process in psutil.process_iter() if str(ray_folder) in _command(process)]
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
+    with users_machine(tmp_path) as made:
+        yield made
 
 
 def pids(status: dict[str, Any]) -> dict[str, int]:

@@ -141,6 +141,13 @@ def test_hardware_is_wanted_as_it_is_written(wanted: str) -> None:
     assert parse(f"{CAMERA}decode: {{hardware: {wanted}}}").decode.hardware == wanted
 
 
+@pytest.mark.parametrize("password", ["a#hunter2", "hunter2/b#c", "h?x#hunter2", "hunter2 #", "[hunter2"])
+def test_password_that_breaks_its_url_is_not_told(password: str) -> None:
+    with pytest.raises(ConfigError, match="is no URL; in user and password write") as error:
+        good(password)
+    assert "hunter2" not in str(error.value)
+
+
 def test_camera_has_motion_of_its_own() -> None:
     config = parse("motion: {width_px: 480, min_area: 0.1}\ncameras: {a: {source: 'rtmp://h/l/a', motion: {sensitivity: 2}}}")
     motion = config.motion.of(config.cameras[CameraName("a")].motion)

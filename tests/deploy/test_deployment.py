@@ -187,6 +187,22 @@ def test_sources_of_the_dashboards_are_provisioned() -> None:
     assert {(panel["datasource"]["uid"], kind) for kind, panel, _ in panels()} == set(provisioned.items())
 
 
+def test_dashboards_that_ray_writes_are_provisioned_for_its_metrics_tab(services: dict[str, dict[str, Any]]) -> None:
+    """tests/cli/test_safety.py sees Ray write them."""
+    head, grafana = services["ray-head"], services["grafana"]
+    folder = head["environment"]["RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR"]
+    (volume,) = [volume.split(":")[0] for volume in head["volumes"] if volume.endswith(f":{folder}")]
+    (seen,) = [entry.split(":")[1] for entry in grafana["volumes"] if entry.startswith(f"{volume}:")]
+    providers = yaml.safe_load((DEPLOY / "grafana" / "provisioning" / "dashboards" / "dashboards.yaml").read_text())[
+        "providers"
+    ]
+    assert seen in [provider["options"]["path"] for provider in providers]
+    assert grafana["environment"]["GF_SECURITY_ALLOW_EMBEDDING"] == "true"
+    sources = yaml.safe_load((DEPLOY / "grafana" / "provisioning" / "datasources" / "datasources.yaml").read_text())
+    assert head["environment"]["RAY_PROMETHEUS_NAME"] in [source["name"] for source in sources["datasources"]]
+    assert folder in (DEPLOY / "Dockerfile").read_text()
+
+
 def test_deployment_document_describes_every_service(services: dict[str, dict[str, Any]]) -> None:
     document = (DEPLOY.parent / "docs" / "deployment.md").read_text()
     assert [name for name in services if f"`{name}`" not in document] == []
