@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from raycctv.clock import NS_PER_S, iso
 from raycctv.console.accounts import Account
 from raycctv.console.service import Service
+from raycctv.console.states import parts_of
 from raycctv.search import of_kind
 from raycctv.types import NO_CAMERA, Event, Value
 
@@ -57,22 +58,25 @@ class Detector(BaseModel):
 
 
 class Disk(BaseModel):
-    """The disk of the footage.
+    """A disk with footage.
 
     Attributes:
+        name: of the storage actor that keeps it.
+        footage_bytes: None, as all that follows from the catalog, where other machines have disks too: theirs are not at hand.
         bytes_per_day: as in the last hour.
         days_left: until rotation must delete footage before its age, at that rate; None where nothing is written.
         oldest_at: when the oldest footage began.
     """
 
+    name: str
     root: str
     free_bytes: int
     disk_bytes: int
-    footage_bytes: int
-    bytes_per_day: float
+    footage_bytes: int | None = None
+    bytes_per_day: float | None = None
     min_free_bytes: int
-    days_left: float | None
-    oldest_at: str | None
+    days_left: float | None = None
+    oldest_at: str | None = None
 
 
 class Server(BaseModel):
@@ -102,7 +106,7 @@ class System(BaseModel):
     nodes: list[Node]
     actors: list[Actor]
     detectors: list[Detector]
-    disk: Disk | None
+    disks: list[Disk]
     servers: list[Server]
     dropped: dict[str, int]
     health: list[HealthEvent]
@@ -150,11 +154,13 @@ def system_of(parts: Service, account: Account) -> System:
         nodes=[Node(**node) for node in parts.cluster.nodes()],
         actors=[_actor(name, told) for name, told in seen.items()],
         detectors=parts.part(DetectorLoads).of(status, parts.clock.monotonic_s()),
-        disk=_disk(parts, status.get("storage", {})),
-        servers=[_server(name, told) for name, told in status.get("sink", {}).get("servers", {}).items()],
+        disks=_disks(parts, parts_of(status, "storage")),
+        servers=[
+            _server(name, told) for sink in parts_of(status, "sink").values() for name, told in sink.get("servers", {}).items()
+        ],
         dropped=_dropped(seen),
         health=_health(parts, account),
-        errors=dict(status.get("storage", {}).get("errors", {})) if account.cameras is None else {},
+        errors=_errors(status) if account.cameras is None else {},
     )
 
 
@@ -176,20 +182,31 @@ def _detector(name: str, told: Mapping[str, Any], before: Mapping[str, Any], pas
     return Detector(name=name, load=load, crops=told["images"], **{key: told[key] for key in ("model", "backend", "device")})
 
 
-def _disk(parts: Service, storage: Mapping[str, Any]) -> Disk | None:
-    if "free_bytes" not in storage:
-        return None
+def _errors(status: Mapping[str, Any]) -> dict[str, str]:
+    return {what: words for part in parts_of(status, "storage").values() for what, words in part.get("errors", {}).items()}
+
+
+def _disks(parts: Service, storages: Mapping[str, Mapping[str, Any]]) -> list[Disk]:
+    known = {name: told for name, told in storages.items() if "free_bytes" in told}
+    return [_disk(parts, name, told, alone=len(storages) == 1) for name, told in known.items()]
+
+
+def _disk(parts: Service, name: str, told: Mapping[str, Any], *, alone: bool) -> Disk:
     keep = parts.config.recording.keep
-    sizes, per_day, oldest_ns = parts.catalog.sizes(), _bytes_per_day(parts), _oldest_ns(parts)
-    footage_bytes, min_free_bytes = sum(sizes.values()), keep.min_free.of(storage["disk_bytes"])
-    room_bytes = storage["free_bytes"] - min_free_bytes
+    disk = Disk(
+        name=name, root=told["root"], free_bytes=told["free_bytes"], disk_bytes=told["disk_bytes"],
+        min_free_bytes=keep.min_free.of(told["disk_bytes"]),
+    )  # fmt: skip
+    if not alone:
+        return disk
+    footage_bytes, per_day, oldest_ns = sum(parts.catalog.sizes().values()), _bytes_per_day(parts), _oldest_ns(parts)
+    room_bytes = disk.free_bytes - disk.min_free_bytes
     if keep.max_size is not None:
         room_bytes = min(room_bytes, keep.max_size - footage_bytes)
-    return Disk(
-        root=storage["root"], free_bytes=storage["free_bytes"], disk_bytes=storage["disk_bytes"], footage_bytes=footage_bytes,
-        bytes_per_day=per_day, min_free_bytes=min_free_bytes, days_left=max(room_bytes, 0) / per_day if per_day else None,
-        oldest_at=None if oldest_ns is None else iso(oldest_ns),
-    )  # fmt: skip
+    return disk.model_copy(update={
+        "footage_bytes": footage_bytes, "bytes_per_day": per_day, "oldest_at": None if oldest_ns is None else iso(oldest_ns),
+        "days_left": max(room_bytes, 0) / per_day if per_day else None,
+    })  # fmt: skip
 
 
 def _bytes_per_day(parts: Service) -> float:

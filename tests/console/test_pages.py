@@ -80,7 +80,7 @@ def test_camera_that_is_not_well_says_so(desk: Desk, client: TestClient) -> None
 
 
 def test_system_tells_what_is_left_of_the_disk(desk: Desk, client: TestClient) -> None:
-    disk = client.get("/api/system").json()["disk"]
+    (disk,) = client.get("/api/system").json()["disks"]
     segments = desk.catalog.segments()
     written = sum(segment.size_bytes for segment in segments)
     passed_s = (desk.clock.now_ns() - min(segment.started_at_ns for segment in segments)) / NS
@@ -88,7 +88,19 @@ def test_system_tells_what_is_left_of_the_disk(desk: Desk, client: TestClient) -
     assert disk["bytes_per_day"] == pytest.approx(written / passed_s * 86400, rel=0.01)
     assert disk["days_left"] == pytest.approx((600_000_000 - 100_000_000) / disk["bytes_per_day"])
     desk.clock.advance(2 * 3600)
-    assert client.get("/api/system").json()["disk"]["days_left"] is None  # nothing was written lately
+    assert client.get("/api/system").json()["disks"][0]["days_left"] is None  # nothing was written lately
+
+
+def test_cameras_of_several_machines_with_disks_are_all_told(desk: Desk, client: TestClient) -> None:
+    told = status(yard=False)
+    storage = told.pop("storage")
+    for name, camera in (("storage:a", "gate"), ("storage:b", "yard")):
+        told[name] = {**storage, "recorders": {camera: storage["recorders"][camera]}}
+    desk.cluster.said = told
+    assert [row["recording"] for row in client.get("/api/cameras").json()] == [True, False]
+    disks = client.get("/api/system").json()["disks"]
+    assert [(disk["name"], disk["footage_bytes"]) for disk in disks] == [("storage:a", None), ("storage:b", None)]
+    assert client.get("/system").status_code == 200
 
 
 def test_system_tells_of_servers_and_what_is_not_well(desk: Desk, client: TestClient) -> None:
@@ -100,7 +112,7 @@ def test_system_tells_of_servers_and_what_is_not_well(desk: Desk, client: TestCl
     desk.clock.advance(10)
     page = client.get("/system").text
     assert "storage: the actor died unexpectedly" in page
-    assert client.get("/api/system").json()["disk"] is None
+    assert client.get("/api/system").json()["disks"] == []
 
 
 def test_load_of_a_detector_is_that_between_two_looks() -> None:
