@@ -21,7 +21,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def run(config: Path, *arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
-    command = [RAYCCTV, "console", "password", *arguments, "--config", config]
+    command = [str(RAYCCTV), "console", "password", *arguments, "--config", str(config)]
     return subprocess.run(command, capture_output=True, text=True, input=typed, check=False)
 
 
