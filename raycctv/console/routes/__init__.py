@@ -28,6 +28,7 @@ from raycctv.console.routes import (
     tokens,
 )
 from raycctv.console.service import Service
+from raycctv.console.system import watched
 
 PUBLIC: list[APIRouter] = [session.public]
 """What anybody may call."""
@@ -52,6 +53,7 @@ ROUTERS: list[APIRouter] = [
 """What takes an account, all of it: which one, each route says."""
 
 LIFESPANS: list[Callable[[Service], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]] = [
+    watched,
     pictures.running,
     films.running,
     exports.running,
