@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -101,7 +102,7 @@ def cookies(client: TestClient) -> dict[str, str]:
 
 
 def remuxes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "pipe:1" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "-frag_duration" in child.cmdline()]
 
 
 def watch(base: str, client: TestClient, size_bytes: int) -> bytes:
@@ -156,12 +157,30 @@ def test_stream_plays(desk: Desk, camera: SimulatedCamera, viewer: TestClient, f
     assert max(later - earlier for earlier, later in itertools.pairwise(times_s)) < 0.2
 
 
+@pytest.fixture(scope="session")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of about 1 MB a second, which fills every buffer on the way."""
+    path = tmp_path_factory.mktemp("noise") / "noise.mp4"
+    drawn = ["-f", "lavfi", "-i", "nullsrc=s=640x360:r=15:d=4,geq=random(1)*255:128:128", "-c:v", "libx264", "-g", "15"]
+    subprocess.run(
+        ["ffmpeg", "-v", "error", *drawn, "-b:v", "8M", "-preset", "ultrafast", "-pix_fmt", "yuv420p", path], check=True
+    )
+    return path
+
+
 def test_viewer_that_never_reads_is_cut(
-    desk: Desk, camera: SimulatedCamera, viewer: TestClient, free_port: int, monkeypatch: pytest.MonkeyPatch
+    desk: Desk,
+    camera: SimulatedCamera,
+    noise: Path,
+    viewer: TestClient,
+    free_port: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(remux, "WAITING_MAX_BYTES", 100_000)
-    with served(desk, free_port) as base:
-        del base
+    monkeypatch.setattr(remux, "WAITING_MAX_BYTES", 3_000_000)
+    camera.stop()
+    loud = SimulatedCamera("gate", noise, desk.app.state.service.config.cameras[GATE].source.reveal())
+    loud.start()
+    with served(desk, free_port):
         idle = socket.socket()
         idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         idle.connect(("127.0.0.1", free_port))
@@ -172,6 +191,7 @@ def test_viewer_that_never_reads_is_cut(
         until(lambda: not streams.running, 60)
         until(lambda: not remuxes(), 10)
         idle.close()
+    loud.stop()
 
 
 def test_camera_that_is_away_is_503_and_says_so(

@@ -94,7 +94,7 @@ def delete(request: Request, account: Operator, export_id: str) -> None:
 @router.get(
     "/api/exports/{export_id}/files/{name}",
     response_class=Response,
-    responses={**_NONE, 200: {"content": {"video/mp4": {}, "text/plain": {}, "application/json": {}}}},
+    responses={**_NONE, 200: {"content": {"video/mp4": {}, "application/octet-stream": {}}}},
 )
 def download(request: Request, account: Viewer, export_id: str, name: str) -> Response:
     """A file of an export: footage, what is to be known of it (``.json``), or ``.sha256``, which ``sha256sum -c`` takes."""

@@ -124,10 +124,9 @@ def described(request: Request, camera: Seen, from_ns: From, to_ns: To, keyframe
     )  # fmt: skip
 
 
-@router.api_route(
+@router.head("/api/cameras/{camera}/film.mp4", include_in_schema=False)
+@router.get(
     "/api/cameras/{camera}/film.mp4",
-    methods=["GET", "HEAD"],
-    operation_id="film_mp4",
     response_class=Response,
     responses={
         **_KINDS,

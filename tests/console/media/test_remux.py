@@ -54,7 +54,7 @@ def with_streams(url: str, use: Callable[[Streams], Awaitable[None]]) -> None:
 
 def ffmpegs() -> set[int]:
     """Those that this process has started to show something; the simulated camera is another."""
-    return {child.pid for child in psutil.Process().children() if "pipe:1" in child.cmdline()}
+    return {child.pid for child in psutil.Process().children() if "-frag_duration" in child.cmdline()}
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
