@@ -15,7 +15,7 @@ from support import until
 from raycctv.config import load
 from raycctv.types import CameraName, Event
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +152,7 @@ def test_zone_is_drawn_and_saved_by_keyboard_alone(page: Page, running: Running)
     assert zone == ((0.3, 0.355), (0.65, 0.35), (0.65, 0.65), (0.35, 0.65))
 
 
+@pytest.mark.slow
 def test_mask_over_everything_is_tried(page: Page, person: Event) -> None:
     page.goto("/setup/plaza")
     expect(page.locator("#try")).to_be_enabled()
@@ -217,6 +218,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 SERIOUS = ("serious", "critical")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
 def test_axe_finds_no_serious_fault(running: Running, browser: Browser, person: Event, look: str) -> None:
     faults: list[str] = []
