@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi import Path as InPath
@@ -27,6 +27,9 @@ from raycctv.errors import ClusterError, ConfigError
 from raycctv.types import CameraName, Event, Segment
 
 router = APIRouter(tags=["setup"])
+
+_CHANGED: dict[int | str, dict[str, Any]] = {409: {"description": "Somebody has changed the file since it was read."}}
+_BUSY: dict[int | str, dict[str, Any]] = {409: {"description": "No footage, or settings of another camera are being tried."}}
 
 FOOTAGE_S = 3600
 """How far back settings are tried."""
@@ -163,14 +166,14 @@ def setup(request: Request, account: Administrator, camera: Seen) -> SetupAnswer
     )
 
 
-@router.post("/api/setup/{camera}/preview")
+@router.post("/api/setup/{camera}/preview", responses=_CHANGED)
 def preview(request: Request, account: Administrator, camera: Seen, change: Change) -> Preview:
     """What saving would change in the configuration file."""
     before = _changeable(service(request), change.digest)
     return Preview(difference=file.difference(before.text, _edited(before, camera, change.settings)))
 
 
-@router.put("/api/setup/{camera}")
+@router.put("/api/setup/{camera}", responses=_CHANGED)
 def save(request: Request, account: Administrator, camera: Seen, change: Change) -> Saved:
     """Write the settings into the configuration file, and let the cluster run them."""
     parts = service(request)
@@ -185,7 +188,7 @@ def save(request: Request, account: Administrator, camera: Seen, change: Change)
     return Saved(digest=after.digest, difference=difference, problem=problem)
 
 
-@router.post("/api/setup/{camera}/trials", status_code=201)
+@router.post("/api/setup/{camera}/trials", status_code=201, responses=_BUSY)
 def begin_trial(request: Request, account: Administrator, camera: Seen, settings: Settings) -> TrialAnswer:
     """Run the pipeline over the last hour's footage with the settings that run and with these. One trial at a time."""
     parts = service(request)
