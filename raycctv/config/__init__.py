@@ -2,6 +2,7 @@
 
 from raycctv.config.load import digest, load, parse
 from raycctv.config.schema import (
+    NODE,
     Camera,
     CameraMotion,
     CameraRetention,
@@ -25,6 +26,7 @@ from raycctv.config.schema import (
 from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 
 __all__ = [
+    "NODE",
     "Camera",
     "CameraMotion",
     "CameraRetention",

@@ -38,9 +38,9 @@ def test_cameras_go_up_are_changed_and_go_down(machine: Machine, rtmp: RtmpServe
         until(lambda: machine.status()["storage"]["recorders"]["gate"]["recording"], 30)
         first = pids(machine.status())
 
-        machine.raycctv("up", two)
+        assert machine.raycctv("reload", two) == "running 2 cameras; added yard\n"
         second = pids(machine.status())
-        assert {name for name in first if second.get(name) != first[name]} == {"storage"}
+        assert {name for name in first if second.get(name) != first[name]} == set()
         assert second.keys() - first.keys() == {"reader:yard", "recorder:yard"}
 
         table = machine.raycctv("status")
@@ -109,3 +109,6 @@ def test_configuration_that_is_wrong_starts_nothing(machine: Machine) -> None:
     assert done.stderr.startswith("error: wrong.yaml: cameras.a.source")
     assert done.stderr.endswith("wrong.yaml: cameras.a.sorce: unknown key; did you mean 'source'?\n")
     assert machine.run("raycctv", "status").returncode == 1
+    machine.write("right.yaml", "footage", gate="rtmp://127.0.0.1/live/gate")
+    done = machine.run("raycctv", "reload", "right.yaml")
+    assert (done.returncode, done.stderr) == (1, "error: no Ray cluster runs on this machine; `raycctv up CONFIG` starts one\n")
