@@ -18,14 +18,15 @@ from ray._private import ray_constants
 from ray._raylet import Config as RayConfig  # type: ignore[attr-defined]  # Cython, without stubs
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from actors import names
+from actors import names, nodes
+from actors.fleet import handle, running_names
 from actors.options import options
-from actors.supervisor import Supervisor, handle, running_names
+from actors.supervisor import Supervisor
 from raycctv import errors
-from raycctv.config import Config, digest
+from raycctv.config import Config
 from raycctv.errors import ClusterError, ConfigError, RaycctvError
 from raycctv.process import DetachedProcess
-from raycctv.sealing import SEAL_KEY, private_key
+from raycctv.sealing import SEAL_KEY, Sealed, private_key
 from raycctv.types import CameraName, Watch
 
 _LOOPBACK = "127.0.0.1"
@@ -69,6 +70,9 @@ _QUIET = {
     "RAY_memory_monitor_refresh_ms": "1000",
     "RAY_kill_idle_workers_interval_ms": "5000",
     "RAY_raylet_check_gc_period_milliseconds": "2000",
+    # a node that is gone is noticed after 5 s, by default after 15; one that hangs, after 15
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "3000",
     # what would grow for half an hour: calls that are remembered (by default 100000), and holes that glibc leaves in its heaps
     "RAY_task_events_max_num_task_in_gcs": "2000",
     "MALLOC_ARENA_MAX": "2",
@@ -181,6 +185,7 @@ def start_head(dashboard_port: int = 8265) -> None:
     command = [
         _ray(), "start", "--head", "--block", "--disable-usage-stats", f"--port={port}", "--include-dashboard=true",
         f"--dashboard-host={_LOOPBACK}", f"--dashboard-port={dashboard_port}", f"--object-store-memory={_OBJECT_STORE_BYTES}",
+        f"--dashboard-agent-listen-port={_free_port()}",  # where other Rays run, its own choice is taken
     ]  # fmt: skip
     os.environ.update(_QUIET | {_ON_LOOPBACK: "0"})
     if not _has_token():
@@ -216,13 +221,13 @@ def running() -> Any | None:
 
 
 def deploy(config: Config, watch: Watch = lambda *_: None, file: Path | None = None) -> Any:
-    """Make the cluster run ``config``; returns the supervisor when every actor has started.
+    """Make the cluster run ``config``; returns the supervisor when every actor has started that can.
 
     What already runs as wanted is not touched; see :func:`actors.reconcile.reconcile`.
 
     Args:
         watch: is told, about once a second, how many actors have started.
-        file: that the configuration was read from, which the console changes.
+        file: that the configuration was read from, which the console changes; None leaves it as it was.
 
     Raises:
         RaycctvError: what hindered an actor: weights missing, a folder that cannot be written.
@@ -232,20 +237,43 @@ def deploy(config: Config, watch: Watch = lambda *_: None, file: Path | None = N
     _check_lasting("recording.root", config.recording.root)
     _check_lasting("logs.dir", config.logs.dir)
     supervisor = running()
-    if supervisor is not None and _digest(supervisor) != digest(config):
-        ray.kill(supervisor)
-        _await_gone()
-        supervisor = None
     if supervisor is None:
         kind: Any = Supervisor
-        supervisor = kind.options(**options("supervisor", names.SUPERVISOR)).remote(config, file)
-    _await_actors(supervisor, _START_S + _START_EACH_S * len(config.cameras), watch)
+        head = next(node for node in nodes.alive() if node.head)
+        chosen = options("supervisor", names.SUPERVISOR)
+        supervisor = kind.options(**chosen, scheduling_strategy=nodes.on(head.id, soft=True)).remote()
+    timeout_s = _START_S + _START_EACH_S * len(config.cameras)
+    _apply(supervisor, config, file, timeout_s)
+    _await_actors(supervisor, timeout_s, watch)
     return supervisor
 
 
-def _digest(supervisor: Any) -> str:
+def reload(config: Config, watch: Watch = lambda *_: None, file: Path | None = None) -> dict[str, list[str]]:
+    """Make the raycctv that runs on the cluster run ``config`` instead, touching only what changed.
+
+    Returns the names of cameras ``added``, ``changed`` and ``removed``. May be called by an actor, which must not be one that
+    the supervisor starts.
+
+    Raises:
+        ClusterError: it does not run.
+        RaycctvError: as for :func:`deploy`.
+    """
+    _check_lasting("recording.root", config.recording.root)
+    _check_lasting("logs.dir", config.logs.dir)
+    supervisor = running()
+    if supervisor is None:
+        raise ClusterError("raycctv does not run on this Ray cluster; `raycctv up CONFIG` starts it")
+    timeout_s = _START_S + _START_EACH_S * len(config.cameras)
+    changed = _apply(supervisor, config, file, timeout_s)
+    _await_actors(supervisor, timeout_s, watch)
+    return changed
+
+
+def _apply(supervisor: Any, config: Config, file: Path | None, timeout_s: float) -> dict[str, list[str]]:
     with _own_errors("the supervisor does not answer"):
-        return str(ray.get(supervisor.digest.remote(), timeout=_START_S))
+        asked: Any = supervisor.apply.remote(Sealed.of(config), file)
+        changed: dict[str, list[str]] = ray.get(asked, timeout=timeout_s + _ANSWER_S)
+    return changed
 
 
 def _await_actors(supervisor: Any, timeout_s: float, watch: Watch) -> None:
@@ -273,6 +301,11 @@ def status(supervisor: Any) -> dict[str, Any]:
     with _own_errors("the supervisor does not answer"):
         answer: dict[str, Any] = dict(ray.get(supervisor.status.remote(), timeout=_ANSWER_S))
     return answer
+
+
+def in_a_job() -> bool:
+    """Whether this process is a submitted job, whose output everybody reads who sees the dashboard."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
 
 
 def first_password() -> tuple[str, str] | None:
@@ -339,13 +372,6 @@ def _cause(error: BaseException, what: str) -> RaycctvError:
 def _last_line(error: BaseException) -> str:
     """What it says, or its class where it says nothing."""
     return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
-
-
-def _await_gone() -> None:
-    """Until Ray has taken the supervisor's name back."""
-    deadline = time.monotonic() + _ANSWER_S
-    while running() is not None and time.monotonic() < deadline:
-        time.sleep(0.02)
 
 
 def _authenticate() -> None:

@@ -1,6 +1,7 @@
 """The web console, served by the cluster."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -12,16 +13,17 @@ from ray.exceptions import RayError
 
 from actors import names
 from actors.logs import log_to_servers
+from actors.revival import ask_again
 from raycctv.clock import SystemClock
 from raycctv.config import Config
 from raycctv.errors import ClusterError
+from raycctv.sealing import Sealed
 from raycctv.types import CameraName, Picture
 
 log = logging.getLogger(__name__)
 
-_ANSWER_S = 30.0
 _PICTURE_S = 5.0
-_AGAIN_S = 1.0
+_READERS_S = 5.0
 
 
 @ray.remote
@@ -35,36 +37,26 @@ class Console:
         ConsoleError: its port is taken, its certificate cannot be used, or its accounts cannot be read.
     """
 
-    def __init__(self, config: Config, file: Path | None, digest: str) -> None:
+    def __init__(self, name: str, sealed: Sealed[Config], digest: str, file: Path | None) -> None:
         from raycctv.console.accounts import Accounts
         from raycctv.console.database import DATABASE_NAME
         from raycctv.console.server import Server
 
-        log_to_servers("console", None, config)
+        config = sealed.open()
+        log_to_servers(name, None, config)
         self._digest = digest
         self._accounts = Accounts.open(config.recording.root / DATABASE_NAME, SystemClock())
         self._first_password = self._accounts.first_password()
         self._server = Server(config, RayCluster(file), self._accounts, SystemClock(), file)
-        if ray.get_runtime_context().was_current_actor_reconstructed:
-            threading.Thread(target=self._catch_up, name="catching up", daemon=True).start()
+        ask_again(name)
 
-    def digest(self) -> str:
-        """Of what it was started with."""
-        return self._digest
+    def holds(self) -> tuple[str, list[CameraName]]:
+        """Digest of what it was started with, and no cameras: it shows all."""
+        return self._digest, []
 
-    def tell(self, config: Config) -> None:
+    def tell(self, sealed: Sealed[Config]) -> None:
         """What runs now: cameras may have come, changed or gone."""
-        self._server.tell(config)
-
-    def _catch_up(self) -> None:
-        """Ray has started this anew with what ran at its first start; meanwhile something else may run."""
-        while True:
-            try:
-                self.tell(ray.get(_supervisor().config.remote(), timeout=_ANSWER_S))
-                return
-            except (RayError, TimeoutError, ClusterError) as error:
-                log.warning("the supervisor does not say what runs; asked again: %s", error)
-                time.sleep(_AGAIN_S)
+        self._server.tell(sealed.open())
 
     def first_password(self) -> tuple[str, str] | None:
         """Name and password of the administrator that this console has made at its first start; told once."""
@@ -91,6 +83,9 @@ class RayCluster:
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
+        self._lock = threading.Lock()
+        self._readers: dict[CameraName, str] = {}
+        self._readers_asked_s = -math.inf
 
     def status(self) -> dict[str, Any]:
         from actors import cluster
@@ -98,15 +93,32 @@ class RayCluster:
         return cluster.status(_supervisor())
 
     def picture(self, camera: CameraName, width_px: int) -> Picture | None:
-        told = self.status().get(names.reader(camera), {})
-        if "actor" not in told:
-            return None
-        try:
-            reader: Any = ray.get_actor(told["actor"], namespace=names.NAMESPACE)
-            picture: Picture | None = ray.get(reader.picture.remote(camera, width_px), timeout=_PICTURE_S)
-        except (RayError, ValueError, TimeoutError) as error:
-            raise ClusterError(f"the reader of {camera} does not answer: {error}") from error
+        known = self._readers.get(camera)
+        picture = None if known is None else self._asked(known, camera, width_px)
+        if picture is None and self._reader_of(camera) not in (None, known):
+            picture = self._asked(self._readers[camera], camera, width_px)
         return picture
+
+    def _asked(self, reader: str, camera: CameraName, width_px: int) -> Picture | None:
+        """What the reader has; None where it has nothing, does not read the camera any more, or is gone."""
+        try:
+            actor: Any = ray.get_actor(reader, namespace=names.NAMESPACE)
+            picture: Picture | None = ray.get(actor.picture.remote(camera, width_px), timeout=_PICTURE_S)
+        except (RayError, ValueError, TimeoutError) as error:
+            log.info("%s gives no picture of %s: %s", reader, camera, error)
+            return None
+        return picture
+
+    def _reader_of(self, camera: CameraName) -> str | None:
+        """The name of its reader, asked of the supervisor no more often than every few seconds."""
+        with self._lock:
+            if time.monotonic() - self._readers_asked_s > _READERS_S:
+                self._readers_asked_s = time.monotonic()
+                status = self.status()
+                self._readers = {
+                    CameraName(name.partition(":")[2]): told["actor"] for name, told in status.items() if "actor" in told
+                }
+            return self._readers.get(camera)
 
     def reload(self, config: Config) -> None:
         from actors import cluster

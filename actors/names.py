@@ -20,6 +20,16 @@ def detector(index: int) -> str:
     return f"{_DETECTOR}{index}"
 
 
+def storage(node: str | None) -> str:
+    """The name of the storage actor of a node, or of the only one."""
+    return STORAGE if node is None else f"{STORAGE}:{node}"
+
+
+def sink(node: str | None) -> str:
+    """The name of the sink of a node, or of the only one."""
+    return SINK if node is None else f"{SINK}:{node}"
+
+
 def kind_of(name: str) -> str:
     """``reader``, ``detector``, ``storage``, ``sink``, ``console`` or ``supervisor``."""
     return name.partition(":")[0]

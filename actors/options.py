@@ -4,16 +4,14 @@ from typing import Any
 
 from actors.names import NAMESPACE
 
-_CPUS = {"supervisor": 0.0, "reader": 0.01, "detector": 0.5, "storage": 0.01, "sink": 0.01, "console": 0.01}
-"""CPUs that an actor reserves. Reservations only spread actors over nodes; what a quiet reader really uses is a hundredth
-of a core, so that 32 of them and a detector fit on two cores."""
-
-_CONCURRENCY = {"supervisor": 4, "reader": 2, "storage": 2, "sink": 1, "console": 4}
-"""Threads for calls, so that a status is answered while something else is; a detector is async and needs none."""
+_CONCURRENCY = {"supervisor": 8, "reader": 2, "storage": 3, "sink": 1, "console": 4, "detector": 2}
+"""Threads for calls, so that a status is answered while something else is; a detector has others for its questions."""
 
 
-def options(kind: str, name: str, gpus: float = 0.0) -> dict[str, Any]:
+def options(kind: str, name: str, cpus: float = 0.0, gpus: float = 0.0) -> dict[str, Any]:
     """Options of the actor ``name`` of that kind: named, detached, and restarted for ever when it dies.
+
+    Most reserve no CPU: where they run is planned (:mod:`actors.placement`), and a head without CPUs may keep footage, too.
 
     A call that an actor had not answered when it died is made again only where that does no harm: by the sink, which knows what
     it has recorded, and by the supervisor, which only makes what runs what is wanted.
@@ -24,7 +22,7 @@ def options(kind: str, name: str, gpus: float = 0.0) -> dict[str, Any]:
         "lifetime": "detached",
         "max_restarts": -1,
         "max_task_retries": -1 if kind in ("sink", "supervisor") else 0,
-        "num_cpus": _CPUS[kind],
+        "num_cpus": cpus,
         "num_gpus": gpus,
         "get_if_exists": True,
     }

@@ -7,24 +7,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
 
-from actors import names
 from actors.logs import log_to_servers
 from actors.metrics import Publisher, Sample, of_reader
 from actors.reconcile import reconcile
+from actors.reports import Reports
+from actors.revival import ask_again
 from raycctv.clock import SystemClock
 from raycctv.config import Camera, CameraRetention, Config, digest
+from raycctv.errors import ClusterError
+from raycctv.sealing import Sealed
 from raycctv.types import CameraName, Picture
 
 if TYPE_CHECKING:
     from actors.batching import Images
     from raycctv.live import LiveReader, ReaderStats, Verdicts
-    from raycctv.pipeline import Report
 
 log = logging.getLogger(__name__)
 
@@ -36,51 +37,52 @@ _END_S = 8.0
 
 @ray.remote
 class Reader:
-    """Runs a :class:`raycctv.live.LiveReader` for each of its cameras, with the detectors and the sink of the cluster.
+    """Runs a :class:`raycctv.live.LiveReader` for each of its cameras, with the detectors and the sinks that it is told.
 
     It is told what to read by :meth:`read`. One that Ray starts anew has forgotten, and asks the supervisor to say it again.
-
-    Args:
-        detectors: asked in turn.
-        sink: is given every new state of an event.
     """
 
-    def __init__(self, name: str, config: Config, detectors: Sequence[Any], sink: Any, its_digest: str) -> None:
+    def __init__(self, name: str, sealed: Sealed[Config], its_digest: str) -> None:
         import cv2
 
         from raycctv.load import READING, give_way
 
         give_way(READING)
+        config = sealed.open()
         loki = log_to_servers("reader", None, config, file=name.replace(":", "-"))
         cv2.setNumThreads(1)  # cameras are what runs side by side
         self._name, self._config, self._digest = name, config, its_digest
-        self._turn = itertools.cycle(detectors)
-        self._sink = sink
+        self._turn: Iterator[Any] = iter(())
         self._lock = threading.Lock()
         self._readings: dict[CameraName, _Reading] = {}
-        self._told: Any = None
+        self._reports: dict[CameraName, Reports] = {}
         self._metrics = Publisher(self._samples, loki)
-        if ray.get_runtime_context().was_current_actor_reconstructed:
-            with suppress(ValueError):  # no supervisor: the next one tells all readers
-                ray.get_actor(names.SUPERVISOR, namespace=names.NAMESPACE).tell.remote(name)
+        ask_again(name)
 
-    def digest(self) -> str:
-        """Of what it was started with."""
-        return self._digest
+    def holds(self) -> tuple[str, list[CameraName]]:
+        """Digest of what it was started with, and what it reads."""
+        return self._digest, list(self._readings)
 
-    def read(self, cameras: Mapping[CameraName, Camera]) -> None:
-        """Read these and no others; what is already read as wanted is not touched."""
+    def read(
+        self, sealed: Sealed[dict[CameraName, Camera]], detectors: Sequence[Any], sinks: Mapping[CameraName, Sequence[Any]]
+    ) -> None:
+        """Read these cameras and no others; what is already read as wanted is not touched.
+
+        Args:
+            detectors: asked in turn.
+            sinks: by camera those that are given every new state of an event; the first one tells servers.
+        """
+        cameras = sealed.open()
         wanted = {name: digest(_as_read(camera)) for name, camera in cameras.items()}
         with self._lock:
+            self._turn = itertools.cycle(detectors)
+            for name in cameras:
+                self._reports.setdefault(name, Reports()).go_to(sinks.get(name, ()))
             actions = reconcile(wanted, {name: reading.digest for name, reading in self._readings.items()})
             for name in actions.stop:
                 self._readings.pop(name).stop()
             for name in actions.start:
                 self._readings[name] = _Reading(name, cameras[name], wanted[name], self._new_reader)
-
-    def cameras(self) -> list[CameraName]:
-        """What it reads."""
-        return list(self._readings)
 
     def status(self) -> dict[CameraName, dict[str, Any]]:
         """By camera; see :class:`raycctv.live.ReaderStats`.
@@ -103,15 +105,18 @@ class Reader:
         return {name: reading.sample() for name, reading in self._readings.copy().items()}
 
     def stop(self) -> None:
-        """Stop reading, and return when the sink has been told how each open event ended, or after a few seconds."""
+        """Stop reading, and return when the sinks have been told how each open event ended, or after a few seconds."""
         deadline_s = time.monotonic() + _END_S
         self._metrics.close()
-        readings = list(self._readings.values())
-        self.read({})
+        with self._lock:
+            readings = list(self._readings.values())
+            self._readings.clear()
+        for reading in readings:
+            reading.stop()
         for reading in readings:
             reading.settle(max(deadline_s - time.monotonic(), 0))
-        if self._told is not None:  # calls are answered in turn
-            ray.wait([self._told], timeout=max(deadline_s - time.monotonic(), 0))
+        for reports in list(self._reports.values()):
+            reports.settle(max(deadline_s - time.monotonic(), 0))
 
     def _samples(self) -> Iterator[Sample]:
         for reading in self._readings.copy().values():
@@ -120,15 +125,16 @@ class Reader:
     def _new_reader(self, name: CameraName, camera: Camera) -> "LiveReader":
         from raycctv.live import LiveReader
 
-        self._sink.abandon.remote(name)
-        return LiveReader(name, camera, self._config, SystemClock(), partial(self._ask, name), self._emit)
+        reports = self._reports[name]
+        reports.abandon(name)
+        return LiveReader(name, camera, self._config, SystemClock(), partial(self._ask, name), reports.tell)
 
     def _ask(self, camera: CameraName, images: "Images") -> "Future[Verdicts]":
-        future: Future[Verdicts] = next(self._turn).detect.remote(images, camera).future()
+        detector = next(self._turn, None)
+        future: Future[Verdicts] = Future() if detector is None else detector.detect.remote(images, camera).future()
+        if detector is None:
+            future.set_exception(ClusterError("no detector runs"))
         return future
-
-    def _emit(self, report: "Report") -> None:
-        self._told = self._sink.record.remote(report.event, report.snapshot_jpeg)
 
 
 class _Reading:

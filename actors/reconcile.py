@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from actors import names
+from raycctv.config import Camera, digest
 from raycctv.types import CameraName
 
 _CROWDED = 4
@@ -42,6 +43,15 @@ def reconcile(wanted: Mapping[Name, str], observed: Mapping[Name, str | None]) -
     return Actions(stop=unwanted + changed, start=[name for name in wanted if name in missing or name in changed])
 
 
+def changes(before: Mapping[CameraName, Camera], after: Mapping[CameraName, Camera]) -> dict[str, list[str]]:
+    """Names of cameras ``added``, ``changed`` and ``removed``."""
+    return {
+        "added": [name for name in after if name not in before],
+        "changed": [name for name in after if name in before and digest(after[name]) != digest(before[name])],
+        "removed": [name for name in before if name not in after],
+    }
+
+
 def detectors_wanted(configured: int | None, cores: float, gpus: float) -> int:
     """How many detectors the cameras share: as configured, else one for each GPU, else one for each six cores."""
     return configured or int(gpus) or max(1, round(cores / _CORES_PER_DETECTOR))
@@ -52,26 +62,31 @@ def gpu_share(detectors: int, gpus: float) -> float:
     return 1 / -(-detectors // int(gpus)) if gpus >= 1 else 0.0
 
 
-def readers_wanted(cameras: int, per_reader: int | None, cores: float) -> int:
-    """How many readers share the cameras.
+def readers_wanted(cameras: int, per_reader: int | None, cores: float, *, apart: bool = False) -> int:
+    """How many readers share the cameras of a node.
 
     Args:
         per_reader: cameras of one reader; None chooses one, but several where the cameras crowd the cores.
-        cores: of the whole cluster.
+        apart: whether each has one of its own now: so it stays until there are twice as many as crowd the cores, since to share
+            readers replaces all of them.
     """
     if per_reader is not None:
         return -(-cameras // per_reader)
-    return cameras if cameras <= _CROWDED * cores else min(cameras, max(1, round(_READERS_PER_CORE * cores)))
+    most = _CROWDED * cores * (2 if apart else 1)
+    return cameras if cameras <= most else min(cameras, max(1, round(_READERS_PER_CORE * cores)))
 
 
-def shared_out(cameras: Sequence[CameraName], readers: int, current: Mapping[CameraName, str]) -> dict[str, list[CameraName]]:
+def shared_out(
+    cameras: Sequence[CameraName], readers: int, current: Mapping[CameraName, str], node: str = ""
+) -> dict[str, list[CameraName]]:
     """Which reader, by actor name, reads which cameras. What can stay where it is read now stays; others go to the emptiest.
 
-    A reader of one camera is called after it, shared ones by number.
+    A reader of one camera is called after it, shared ones by number, after that of the node where ``node`` names it.
     """
     if readers >= len(cameras):
         return {names.reader(camera): [camera] for camera in cameras}
-    shares: dict[str, list[CameraName]] = {names.reader(str(number)): [] for number in range(1, readers + 1)}
+    prefix = f"{node}-" if node else ""
+    shares: dict[str, list[CameraName]] = {names.reader(f"{prefix}{number}"): [] for number in range(1, readers + 1)}
     most = -(-len(cameras) // readers)
     moved: list[CameraName] = []
     for camera in cameras:

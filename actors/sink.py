@@ -14,6 +14,7 @@ from actors.metrics import Publisher, Sample, of_sink
 from raycctv.clock import SystemClock
 from raycctv.config import Config
 from raycctv.errors import RaycctvError
+from raycctv.sealing import Sealed
 from raycctv.types import CameraName, Event
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ _EVENTS, _HEALTH = "events", "health"
 class Sink:
     """Records each state of an event once, however often it is told: Ray repeats calls that a dead sink left unanswered."""
 
-    def __init__(self, config: Config, digest: str) -> None:
+    def __init__(self, name: str, sealed: Sealed[Config], digest: str) -> None:
         from raycctv.health import SinkHealth
         from raycctv.recording.catalog import CATALOG_NAME, Catalog
         from raycctv.recording.recorder import make_writable
@@ -34,7 +35,8 @@ class Sink:
         from raycctv.sinks.post import Post
         from raycctv.sinks.record import EventRecorder
 
-        loki = log_to_servers("sink", None, config)
+        config = sealed.open()
+        loki = log_to_servers("sink", None, config, file=name.replace(":", "-"))
         logs, root = config.logs, config.recording.root
         make_writable(root)
         event_log = EventLog(logs.dir, logs.max_size, logs.backups)
@@ -49,14 +51,18 @@ class Sink:
         self._me = ray.get_runtime_context().current_actor
         self._metrics = Publisher(self._samples, loki)
 
-    def record(self, event: Event, snapshot_jpeg: bytes | None) -> None:
-        """Write down a new state of an event."""
-        self._recorded[event.kind] += 1
-        self._guarded(_EVENTS, partial(self._recorder.record, event, snapshot_jpeg))
+    def record(self, event: Event, snapshot_jpeg: bytes | None, post: bool = True) -> None:
+        """Write down a new state of an event.
 
-    def abandon(self, camera: CameraName) -> None:
+        Args:
+            post: tell servers, too; another sink does where this one keeps a replica.
+        """
+        self._recorded[event.kind] += 1
+        self._guarded(_EVENTS, partial(self._recorder.record, event, snapshot_jpeg, post=post))
+
+    def abandon(self, camera: CameraName, post: bool = True) -> None:
         """The camera's reader started anew: what its predecessor left open has ended."""
-        self._guarded(_EVENTS, partial(self._recorder.abandon, camera))
+        self._guarded(_EVENTS, partial(self._recorder.abandon, camera, post=post))
 
     def detector_is_busy(self, name: str, share: float) -> None:
         """A detector has computed for this share of the last seconds."""
@@ -76,9 +82,9 @@ class Sink:
                 log.error("%s: %s", what, error)
             self._errors[what] = str(error)
 
-    def digest(self) -> str:
-        """Of what it was started with."""
-        return self._digest
+    def holds(self) -> tuple[str, list[CameraName]]:
+        """Digest of what it was started with, and no cameras: it takes what it is told."""
+        return self._digest, []
 
     def stop(self) -> None:
         """Record no more; everything told so far is on disk, and what servers are owed stays in the outbox."""

@@ -8,9 +8,14 @@ import ray
 
 from actors.logs import log_to_servers
 from actors.metrics import Publisher, of_storage
+from actors.revival import ask_again
 from raycctv.clock import SystemClock
-from raycctv.config import Config
-from raycctv.types import Event
+from raycctv.config import Camera, CameraRetention, Config
+from raycctv.sealing import Sealed
+from raycctv.types import CameraName, Event
+
+Orders = tuple[dict[CameraName, Camera], dict[CameraName, CameraRetention]]
+"""What to record, and what cameras that may be recorded elsewhere have otherwise than the rules."""
 
 log = logging.getLogger(__name__)
 
@@ -21,27 +26,45 @@ _TICK_S = 0.25
 class Storage:
     """Runs :class:`raycctv.storage.Storage` in a thread. Recorders outlive this actor, and its next life adopts them.
 
-    Args:
-        sink: is given every new state of an event.
+    It is told what to record by :meth:`record`. One that Ray starts anew has forgotten, and asks to be told again.
     """
 
-    def __init__(self, config: Config, sink: Any, digest: str) -> None:
+    def __init__(self, name: str, sealed: Sealed[Config], digest: str) -> None:
         from raycctv.load import go_first
         from raycctv.storage import Storage as LocalStorage
 
         go_first()
-        loki = log_to_servers("storage", None, config)
+        config = sealed.open()
+        loki = log_to_servers("storage", None, config, file=name.replace(":", "-"))
         self._digest = digest
-        self._sink = sink
+        self._sink: Any = None
+        self._untold: list[Event] = []
         self._storage = LocalStorage(config, SystemClock(), self._emit)
         self._metrics = Publisher(lambda: of_storage(self._storage.status()), loki)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="storage", daemon=True)
         self._thread.start()
+        ask_again(name)
 
-    def digest(self) -> str:
-        """Of what it was started with."""
-        return self._digest
+    def holds(self) -> tuple[str, list[CameraName]]:
+        """Digest of what it was started with, and what it was told to record."""
+        return self._digest, self._storage.cameras
+
+    def record(self, sealed: "Sealed[Orders]", sink: Any) -> None:
+        """Record these cameras and no others; see :meth:`raycctv.storage.Storage.record`.
+
+        Args:
+            sink: is given every new state of an event.
+        """
+        cameras, keep = sealed.open()
+        self._sink = sink
+        while self._untold:
+            self._emit(self._untold.pop(0))
+        self._storage.record(cameras, keep)
+
+    def recording(self) -> list[CameraName]:
+        """Cameras of which footage comes."""
+        return self._storage.recording
 
     def status(self) -> dict[str, Any]:
         """See :meth:`raycctv.storage.Storage.status`."""
@@ -63,4 +86,7 @@ class Storage:
             self._stop.wait(_TICK_S)
 
     def _emit(self, event: Event) -> None:
-        self._sink.record.remote(event, None)
+        if self._sink is None:
+            self._untold.append(event)
+        else:
+            self._sink.record.remote(event, None)

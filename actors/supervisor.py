@@ -1,250 +1,222 @@
 """The wanted state of the cluster, and how what runs becomes it."""
 
-import itertools
 import logging
 import threading
 import time
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
-from actors import names
-from actors.console import Console
-from actors.detector import Detector
+from actors import names, nodes, wanted
+from actors.fleet import Fleet, Running
 from actors.logs import log_to_servers
-from actors.options import options
-from actors.reader import Reader
-from actors.reconcile import detectors_wanted, gpu_share, readers_wanted, reconcile, shared_out
-from actors.sink import Sink
-from actors.storage import Storage
-from raycctv.config import Config, Notify, digest
+from actors.plan import Before, Plan, plan
+from actors.reconcile import changes
+from actors.wanted import Wanted
+from raycctv.config import Config
 from raycctv.errors import ClusterError
+from raycctv.sealing import Sealed
 from raycctv.types import CameraName
 
 log = logging.getLogger(__name__)
 
-_CLASSES: dict[str, Any] = {"reader": Reader, "detector": Detector, "storage": Storage, "sink": Sink, "console": Console}
-
+_LOOK_S = 1.0
 _ANSWER_S = 10.0
 _STARTED_S = 1.0
-_STOP_S = 30.0
-_STOP_EACH_S = 2.0
-"""What each camera may add: its recorder finishes a file, which is filed."""
 
 
 @ray.remote
 class Supervisor:
     """Starts what is wanted and missing, replaces what is wanted otherwise, stops what is not wanted.
 
-    The configuration is an argument of its creation, so that Ray starts it with the same one when it dies; another
-    configuration is another supervisor, which adopts what the last one started.
+    It is told what is wanted by :meth:`apply`, and keeps that in the cluster's store, where its next life finds it. Once a
+    second it looks which nodes and actors there are: what died with its node starts on another one. It adopts what runs.
     """
 
-    def __init__(self, config: Config, file: Path | None = None) -> None:
-        log_to_servers("supervisor", None, config)
-        self._config, self._file = config, file
-        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        cores, self._gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-        self._detectors = detectors_wanted(config.detection.actors, cores, self._gpus)
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._started: dict[str, Any] = {}
-        self._shares: dict[str, list[CameraName]] = {}
-        self._apply()
+        self._stopped = threading.Event()
+        self._fleet = Fleet()
+        self._plan: Plan | None = None
+        self._nodes: set[str] | None = None
+        self._error = ""
+        self._wanted = wanted.remembered()
+        if self._wanted is not None:
+            log_to_servers("supervisor", None, self._wanted.config)
+        threading.Thread(target=self._run, name="look", daemon=True).start()
 
-    def digest(self) -> str:
-        """Of the configuration that it holds."""
-        return digest(self._config)
+    def apply(self, sealed: Sealed[Config], file: Path | None = None) -> dict[str, list[str]]:
+        """Make the cluster run this, and remember it; returns the names of cameras ``added``, ``changed`` and ``removed``.
 
-    def config(self) -> Config:
-        """The configuration that it holds."""
-        return self._config
+        Args:
+            file: that it was read from; None leaves it as it was.
+        """
+        with self._lock:
+            before, config = self._wanted, sealed.open()
+            self._wanted = Wanted(config, before.file if file is None and before is not None else file)
+            wanted.remember(self._wanted)
+            log_to_servers("supervisor", None, config)
+            self._fleet.try_at_once()
+            self._look()
+            return changes({} if before is None else before.config.cameras, config.cameras)
+
+    def config(self) -> Sealed[Config]:
+        """What it was told last.
+
+        Raises:
+            ClusterError: nothing yet.
+        """
+        if self._wanted is None:
+            raise ClusterError("nothing is wanted of this cluster yet; `raycctv up CONFIG` says what")
+        return Sealed.of(self._wanted.config)
 
     def ready(self, timeout_s: float) -> None:
-        """Start what is missing, and return when all actors have started.
+        """Return when all actors that can have started and know what to do; :meth:`status` says who waits for a node.
 
         Raises:
             RaycctvError: as the actor that could not start raised it (weights missing, folder not writable).
             ClusterError: some have not started in time; names them.
         """
         deadline_s = time.monotonic() + timeout_s
-        self._apply()
-        pending: dict[Any, str] = {self._handle(name).status.remote(): name for name in self._wanted()}
-        while pending:
-            answered, _ = ray.wait(list(pending), timeout=max(deadline_s - time.monotonic(), 0))
-            if not answered:
-                raise ClusterError(f"{', '.join(pending.values())} had not started after {timeout_s:g} s")
-            ray.get(answered)
-            for reference in answered:
-                del pending[reference]
+        pending: dict[Any, str] = {self._fleet.handle(name).status.remote(): name for name in self._names()}
+        for waiting in (pending, self._fleet.telling()):
+            while waiting:
+                answered, _ = ray.wait(list(waiting), timeout=max(deadline_s - time.monotonic(), 0))
+                if not answered:
+                    raise ClusterError(f"{', '.join(waiting.values())} had not started after {timeout_s:g} s")
+                ray.get(answered)
+                for reference in answered:
+                    del waiting[reference]
 
     def started(self) -> tuple[int, int]:
         """How many of the wanted actors answer within a second, and how many are wanted."""
-        references: list[Any] = [self._handle(name).status.remote() for name in self._wanted()]
+        references: list[Any] = [self._fleet.handle(name).status.remote() for name in self._names()]
         answered, _ = ray.wait(references, num_returns=len(references), timeout=_STARTED_S)
         return len(answered), len(references)
 
     def status(self) -> dict[str, Any]:
-        """Every actor's own status under its name; ``{"error": why}`` where it gives none."""
-        answers: dict[str, dict[str, Any]] = {}
+        """Every actor's own status under its name, and the ``node`` that it runs on; ``{"error": why}`` where it gives none."""
+        planned = self._plan
+        if planned is None:
+            return {}
         pending: dict[str, Any] = {}
-        for name in self._wanted():
+        answers: dict[str, dict[str, Any]] = {}
+        for name in planned.actors:
             try:
-                pending[name] = self._handle(name).status.remote()
+                pending[name] = self._fleet.handle(name).status.remote()
             except ValueError:
-                answers[name] = {"error": "does not run; `raycctv up` starts it again"}
-        references: list[Any] = list(pending.values())
-        if references:
-            ray.wait(references, num_returns=len(references), timeout=_ANSWER_S)
+                answers[name] = {"error": "does not run; it is started again"}
+        if pending:
+            ray.wait(list(pending.values()), num_returns=len(pending), timeout=_ANSWER_S)
         answers |= {name: _answer(reference) for name, reference in pending.items()}
-        return {part: told for name in self._wanted() for part, told in self._told(name, answers[name]).items()}
+        return _parts(planned, answers)
 
     def tell(self, name: str) -> None:
-        """Say again to a reader what it should read, or to the console what runs."""
+        """Say again to an actor what it should do."""
         with self._lock:
-            self._tell(name)
+            if self._plan is not None and self._wanted is not None and name in self._plan.actors:
+                self._fleet.tell(name, self._plan, self._wanted.config)
 
     def stop(self, keep_recording: bool = False) -> None:
-        """End all actors: readers first, so that nothing new comes, then detectors, storage and the sink."""
-        running = set(running_names())
-        wanted = [name for name in reversed(self._wanted()) if name in running]
-        for _, alike in itertools.groupby(wanted, key=names.kind_of):
-            self._stop_all(list(alike), keep_recording)
-
-    def _told(self, name: str, answer: dict[str, Any]) -> dict[str, Any]:
-        """What an actor says, under its name; of a reader a part for each camera."""
-        if names.kind_of(name) != "reader":
-            return {name: answer}
-        silent = answer if set(answer) == {"error"} else {"error": f"{name} does not read it yet"}
-        return {names.reader(camera): answer.get(camera, silent) for camera in self._shares.get(name, ())}
-
-    def _wanted(self) -> dict[str, str]:
-        """Actor name: digest of what it is started with, in the order of starting."""
-        config = self._config
-        told = digest(config.model_copy(update={"cameras": {}}))
-        shared = digest(_without_servers(config).model_copy(update={"cameras": {}}))
-        logs = digest(config.logs) + ("" if config.loki is None else digest(config.loki))
-        wanted = {names.SINK: told}
-        if any(camera.recorded for camera in config.cameras.values()):
-            wanted[names.STORAGE] = digest(_without_servers(config))
-        wanted |= {names.detector(i): digest(config.detection) + logs for i in range(self._detectors)}
-        wanted |= dict.fromkeys(self._shares, f"{shared}-{self._detectors}")  # a reader knows its detectors from its start on
-        if config.console is not None:
-            wanted[names.CONSOLE] = f"{digest(config.console)}-{config.recording.root}-{logs}-{self._file}"
-        return wanted
-
-    def _apply(self) -> None:
+        """End all actors: readers first, so that nothing new comes, then detectors, storage and sinks."""
+        self._stopped.set()
         with self._lock:
-            self._share_out()
-            wanted = self._wanted()
-            actions = reconcile(wanted, _said("digest"))
-            for name in actions.stop:
-                log.info("stopping %s", name)
-                self._stop_all([name], keep_recording=name in wanted)
-            for name in actions.start:
-                log.info("starting %s", name)
-                self._start_one(name, wanted[name])
-            for name in wanted:
-                self._tell(name)
+            wanted.forget()
+            running = list(self._fleet.observe())
+            cameras = len(self._wanted.config.cameras) if self._wanted is not None else 0
+            self._fleet.stop(running, cameras, keep_recording=running if keep_recording else ())
 
-    def _share_out(self) -> None:
-        cameras = list(self._config.cameras)
-        current = {camera: name for name, reads in _said("cameras", "reader").items() for camera in reads or ()}
-        cores = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
-        self._shares = shared_out(cameras, readers_wanted(len(cameras), self._config.cameras_per_reader, cores), current)
+    def _names(self) -> list[str]:
+        return [] if self._plan is None else list(self._plan.actors)
 
-    def _tell(self, name: str) -> None:
-        if name in self._shares:
-            self._handle(name).read.remote({camera: self._config.cameras[camera] for camera in self._shares[name]})
-        elif name == names.CONSOLE:
-            self._handle(name).tell.remote(self._config)
-
-    def _start_one(self, name: str, its_digest: str) -> None:
-        config = self._config
-        kind = names.kind_of(name)
-        if name == names.SINK:
-            self._create("sink", name, config, its_digest)
-        elif name == names.STORAGE:
-            self._create("storage", name, config, self._handle(names.SINK), its_digest)
-        elif name == names.CONSOLE:
-            self._create(kind, name, config, self._file, its_digest)
-        elif kind == "detector":
-            self._create(kind, name, name, config, self._handle(names.SINK), its_digest)
-        else:
-            detectors = [self._handle(names.detector(i)) for i in range(self._detectors)]
-            shared = config.model_copy(update={"cameras": {}})
-            self._create(kind, name, name, shared, detectors, self._handle(names.SINK), its_digest)
-
-    def _create(self, kind: str, name: str, *arguments: Any) -> None:
-        gpus = gpu_share(self._detectors, self._gpus) if kind == "detector" else 0.0
-        self._started[name] = _CLASSES[kind].options(**options(kind, name, gpus)).remote(*arguments)
-
-    def _handle(self, name: str) -> Any:
-        """The actor of that name. One that failed to start has a handle, which says why, but its name is already gone.
-
-        Raises:
-            ValueError: an earlier life of this supervisor started it, and it has died.
-        """
-        return self._started.get(name) or handle(name)
-
-    def _stop_all(self, actors: list[str], keep_recording: bool) -> None:
-        """End actors of one kind, all at once."""
-        handles = {name: handle(name) for name in actors}
-        records = names.STORAGE in actors
-        timeout_s = _STOP_S + _STOP_EACH_S * len(self._config.cameras) if records else _ANSWER_S
-        arguments = [keep_recording] if records else []
-        asked = {name: handle.stop.remote(*arguments) for name, handle in handles.items()}
-        ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
-        for name, reference in asked.items():
+    def _run(self) -> None:
+        while not self._stopped.is_set():
             try:
-                ray.get(reference, timeout=0)
-            except (RayError, TimeoutError) as error:
-                log.warning("%s did not stop by itself and is killed: %s", name, error)
-            ray.kill(handles[name])
+                with self._lock:
+                    if not self._stopped.is_set():
+                        self._look()
+                self._error = ""
+            except Exception as error:  # Ray's head may be away; what runs goes on meanwhile
+                if str(error) != self._error:
+                    log.exception("the cluster could not be looked at; going on")
+                self._error = str(error)
+            self._stopped.wait(_LOOK_S)
+
+    def _look(self) -> None:
+        """Compare what is wanted with what runs, and make it so."""
+        if self._wanted is None:
+            return
+        alive = nodes.alive()
+        known = self._storage_nodes({node.name for node in alive if node.storage > 0})
+        running = self._fleet.observe()
+        before = self._before(running, {node.id: node.name for node in alive}, known)
+        self._plan = plan(self._wanted.config, alive, before)
+        self._nodes = {node.name for node in alive}
+        self._fleet.carry_out(self._plan, *self._wanted, running)
+
+    def _storage_nodes(self, now: set[str]) -> set[str]:
+        known = wanted.storage_nodes()
+        if not now <= known:
+            wanted.remember_storage_nodes(known | now)
+        return known | now
+
+    def _before(self, running: Mapping[str, Running], alive: Mapping[str, str], storage_nodes: set[str]) -> Before:
+        """As it was planned, or where nothing was, as what runs says."""
+        planned = self._plan
+        reads: Mapping[str, Sequence[CameraName]]
+        held: Mapping[str, Sequence[CameraName]]
+        if planned is None:
+            located = {
+                name: alive[actor.node_id] for name, actor in running.items() if actor.node_id and actor.node_id in alive
+            }
+            reads = {name: actor.cameras for name, actor in running.items() if names.kind_of(name) == "reader"}
+            held = {name: actor.cameras for name, actor in running.items() if names.kind_of(name) == "storage"}
+            keepers = _turned(held)
+        else:
+            located = {name: alive[placed.node.id] for name, placed in planned.actors.items() if placed.node.id in alive}
+            reads, held, keepers = planned.reads, planned.records, planned.keepers
+        return Before(
+            nodes=self._nodes,
+            storage_nodes=storage_nodes,
+            readers={camera: own[0] for camera, own in _turned(reads).items()},
+            located=located,
+            keepers=keepers,
+            held=held,
+            recording=self._fleet.recording(held) if planned is not None and planned.hands_over else {},
+        )
 
 
-def _without_servers(config: Config) -> Config:
-    """A configuration without what only the sink cares for."""
-    return config.model_copy(update={"elasticsearch": None, "notify": Notify()})
+def _turned(cameras: Mapping[str, Sequence[CameraName]]) -> dict[CameraName, list[str]]:
+    """Actors by camera, of cameras by actor."""
+    found: dict[CameraName, list[str]] = defaultdict(list)
+    for name, own in cameras.items():
+        for camera in own:
+            found[camera].append(name)
+    return found
 
 
-def running_names() -> list[str]:
-    """Of all our actors but the supervisor."""
-    every = [
-        entry["name"] for entry in ray.util.list_named_actors(all_namespaces=True) if entry["namespace"] == names.NAMESPACE
-    ]
-    return [name for name in every if name != names.SUPERVISOR]
-
-
-def handle(name: str) -> Any:
-    """The actor of that name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    return ray.get_actor(name, namespace=names.NAMESPACE)
-
-
-def _said(method: str, kind: str | None = None) -> dict[str, Any]:
-    """What each running actor, or each of a kind, answers to ``method``; None of one that does not say."""
-    asked: dict[str, Any] = {}
-    for name in running_names():
-        if kind in (None, names.kind_of(name)):
-            with suppress(ValueError):  # gone meanwhile
-                asked[name] = getattr(handle(name), method).remote()
-    if asked:
-        ray.wait(list(asked.values()), num_returns=len(asked), timeout=_ANSWER_S)
-    return {name: _answered(name, reference) for name, reference in asked.items()}
-
-
-def _answered(name: str, reference: Any) -> Any:
-    try:
-        return ray.get(reference, timeout=0)
-    except (RayError, TimeoutError) as error:
-        log.warning("%s does not say what it runs, and is left as it is: %s", name, error)
-        return None
+def _parts(planned: Plan, answers: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What each actor says, under its name; of a reader a part for each camera; and why something waits."""
+    parts: dict[str, Any] = {}
+    for name, answer in answers.items():
+        where = {} if set(answer) == {"error"} else {"node": planned.actors[name].node.name}
+        if names.kind_of(name) != "reader":
+            parts[name] = {**answer, **where}
+            continue
+        silent = answer if set(answer) == {"error"} else {"error": f"{name} does not read it yet"}
+        for camera in planned.reads.get(name, ()):
+            told = answer.get(camera, silent)
+            parts[names.reader(camera)] = {**told, **where} if told is not silent else silent
+    parts |= {name: {"error": why} for name, why in planned.waits.items()}
+    for name, why in planned.lacks.items():
+        recorder = parts.get(planned.keepers[name][0], {}).get("recorders", {}).get(name)
+        if recorder is not None:
+            recorder["waits"] = why
+    return parts
 
 
 def _answer(reference: Any) -> dict[str, Any]:

@@ -107,6 +107,17 @@ class Storage:
             self._end_strangers()
             self._health.follow(self._recorders)
 
+    @property
+    def cameras(self) -> list[CameraName]:
+        """What it was told to record."""
+        return list(self._wanted)
+
+    @property
+    def recording(self) -> list[CameraName]:
+        """Cameras of which footage comes."""
+        with self._lock:
+            return [name for name, recorder in self._recorders.items() if recorder.recording]
+
     def tick(self) -> None:
         """One look at everything: processes that have ended at every call, all else about once a second.
 

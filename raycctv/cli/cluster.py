@@ -1,4 +1,4 @@
-"""``raycctv check``, ``up``, ``status``, ``down``: a configuration, and raycctv running it on Ray."""
+"""``raycctv check``, ``up``, ``reload``, ``status``, ``down``: a configuration, and raycctv running it on Ray."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -59,12 +59,28 @@ def up(
         with cluster.connected(address) as dashboard:
             _warn_unless_protected()
             cluster.deploy(loaded, show, config.resolve())
-            first = cluster.first_password() if loaded.console else None
+            first = cluster.first_password() if loaded.console and not cluster.in_a_job() else None
     stdout.print(f"running {len(loaded.cameras)} cameras; Ray dashboard: {dashboard or 'none'}", markup=False)
     if loaded.console is not None:
         stdout.print(f"console: {loaded.console.url}", markup=False)
+        if cluster.in_a_job():
+            stdout.print("its first password is not shown in a job's log: `raycctv console password` makes one", markup=False)
     if first is not None:
         stdout.print(f"log in as {first[0]} with the password {first[1]} (this is shown once)", markup=False)
+
+
+def reload(config: ConfigFile = DEFAULT_CONFIG, address: Address = None, json: Json = False) -> None:
+    """Make the running raycctv run a changed CONFIG. What did not change is not touched: nothing of it restarts."""
+    from actors import cluster
+
+    loaded = load(config)
+    with progress() as bar, cluster.connected(address):
+        changed = cluster.reload(loaded, shown_by(bar), config.resolve())
+    if json:
+        print_json({**changed, "cameras": len(loaded.cameras)})
+        return
+    said = [f"{what} {', '.join(cameras)}" for what, cameras in changed.items() if cameras]
+    stdout.print(f"running {len(loaded.cameras)} cameras; {'; '.join(said) or 'cameras as before'}", markup=False)
 
 
 def status(address: Address = None, json: Json = False) -> None:
@@ -154,8 +170,8 @@ def _probed(config: Config) -> list[dict[str, Any]]:
 
 def _print_status(parts: dict[str, Any]) -> None:
     readers = {name.removeprefix("reader:"): part for name, part in parts.items() if name.startswith("reader:")}
-    storage = parts.get("storage", {})
-    recorders, relays = storage.get("recorders", {}), storage.get("relays", {})
+    storages = {name: part for name, part in parts.items() if name.partition(":")[0] == "storage"}
+    recorders, relays = _of_all(storages, "recorders"), _of_all(storages, "relays")
     columns = ["camera", "analysis", "recording", "coverage 24 h", "frames", "lag p95 s", "crops", "dropped", "events"]
     rows = [[name, *_camera_cells(reader, recorders.get(name))] for name, reader in readers.items()]
     print_table("Cameras", columns, rows)
@@ -166,8 +182,22 @@ def _print_status(parts: dict[str, Any]) -> None:
             words = part.get("error") or (part.get("last_error") if not part.get("recording") else None)
             if words:
                 stdout.print(f"{kind} of {name}: {words}" if kind != "actor" else f"{name}: {words}", markup=False)
-    for what, words in storage.get("errors", {}).items():
-        stdout.print(f"storage, {what}: {words}", markup=False)
+    for name, storage in storages.items():
+        for what, words in storage.get("errors", {}).items():
+            stdout.print(f"{name}, {what}: {words}", markup=False)
+    for name, recorder in recorders.items():
+        if "waits" in recorder:
+            stdout.print(f"recorder of {name}: {recorder['waits']}", markup=False)
+
+
+def _of_all(storages: dict[str, Any], what: str) -> dict[str, dict[str, Any]]:
+    """Recorders or relays by camera, of whoever has one; of several the one to which footage comes."""
+    found: dict[str, dict[str, Any]] = {}
+    for storage in storages.values():
+        for name, part in storage.get(what, {}).items():
+            if name not in found or part.get("recording"):
+                found[name] = part
+    return found
 
 
 def _camera_cells(reader: dict[str, Any], recorder: dict[str, Any] | None) -> list[object]:

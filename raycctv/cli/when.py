@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from raycctv.clock import NS_PER_S, SystemClock, parse_iso
-from raycctv.config import load
+from raycctv.config import NODE, load
 from raycctv.config.units import parse_duration_s
 from raycctv.errors import ConfigError
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
@@ -54,15 +54,27 @@ def span(camera: str, start: str, end: str) -> Span:
 
 
 def footage_root(config: Path, root: Path | None) -> Path:
-    """The folder of recordings that ``--root`` or ``--config`` names.
+    """The folder of recordings that ``--root`` or ``--config`` names, on this machine: each storage node has its own catalog.
 
     Raises:
-        ConfigError: it holds none.
+        ConfigError: it holds none, or there are several nodes' on this machine.
     """
     folder = root if root is not None else load(config).recording.root
-    if not (folder / CATALOG_NAME).is_file():
-        raise ConfigError(f"{folder} holds no recordings of raycctv: there is no {CATALOG_NAME}")
-    return folder
+    found = [catalog.parent for catalog in _catalogs(folder)]
+    if not found:
+        hint = "; ask on a node that records, each has a catalog of its own" if NODE in str(folder) else ""
+        raise ConfigError(f"{folder} holds no recordings of raycctv: there is no {CATALOG_NAME}{hint}")
+    if len(found) > 1:
+        raise ConfigError(f"{folder}: several nodes record here; choose one: {', '.join(f'--root {each}' for each in found)}")
+    return found[0]
+
+
+def _catalogs(folder: Path) -> list[Path]:
+    """Catalogs in ``folder``, in which ``{node}`` stands for any name."""
+    parts = folder.parts
+    first = next((index for index, part in enumerate(parts) if NODE in part), len(parts))
+    pattern = Path(*(part.replace(NODE, "*") for part in parts[first:]), CATALOG_NAME)
+    return sorted(path for path in Path(*parts[:first]).glob(str(pattern)) if path.is_file())
 
 
 def open_catalog(config: Path, root: Path | None, *, read_only: bool = True) -> Catalog:

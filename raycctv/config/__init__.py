@@ -2,6 +2,7 @@
 
 from raycctv.config.load import digest, load, parse
 from raycctv.config.schema import (
+    NODE,
     Camera,
     CameraMotion,
     CameraRetention,
@@ -11,6 +12,7 @@ from raycctv.config.schema import (
     Detection,
     Elasticsearch,
     Events,
+    ExportLimits,
     Logs,
     Loki,
     Motion,
@@ -24,6 +26,7 @@ from raycctv.config.schema import (
 from raycctv.config.units import FreeSpace, MqttUrl, ServerUrl, StreamUrl
 
 __all__ = [
+    "NODE",
     "Camera",
     "CameraMotion",
     "CameraRetention",
@@ -33,6 +36,7 @@ __all__ = [
     "Detection",
     "Elasticsearch",
     "Events",
+    "ExportLimits",
     "FreeSpace",
     "Logs",
     "Loki",

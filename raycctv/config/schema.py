@@ -122,6 +122,10 @@ class Camera(Section):
         None, description="a low-resolution sub stream to analyse instead of `source`; events are in its pixels"
     )
     record: bool = Field(True, description="whether footage is kept")
+    node: str | None = Field(
+        None, description="node of the cluster that it is read on: name, address, host name, id, or a label as key=value"
+    )
+    replicas: int | None = Field(None, ge=1, le=8, description="storage nodes that record it, where `recording` differs")
     keep: CameraRetention = Field(CameraRetention(), description="what is kept of this camera, where `recording.keep` differs")
     motion: CameraMotion = Field(CameraMotion(), description="how its frames are compared, where `motion` differs")
     masks: dict[Name, Polygon] = Field(
@@ -227,6 +231,7 @@ class Recording(Section):
     segment_s: int = Field(60, ge=5, le=3600, description="length of a segment; cut at keyframes, at multiples of this")
     sweep_s: DurationS = Field(30.0, gt=0, description="time between two looks at what must go")
     start_batch: int = Field(4, ge=1, description="recorders started together")
+    replicas: int = Field(1, ge=1, le=8, description="storage nodes that record each camera")
     keep: Retention = Retention()
     copy_events: SecondCopy | None = Field(None, description="second copy of the footage of object events; none means no copy")
 
@@ -284,6 +289,13 @@ class Tls(Section):
     key: Path = Field(description="PEM file of its private key, without a password")
 
 
+class ExportLimits(Section):
+    """What exports of the console may take of the disk that the footage is on."""
+
+    max_count: int = Field(200, ge=1, description="exports that are kept; another one takes that one is deleted")
+    max_size: SizeBytes = Field(50_000_000_000, ge=1, description="bytes of all exports together")
+
+
 class Console(Section):
     """The web console."""
 
@@ -295,6 +307,7 @@ class Console(Section):
     session: DurationS = Field(12 * 3600.0, ge=60, description="time without a request after which one must log in again")
     ray_dashboard: ServerUrl | None = Field(None, description="address of the Ray dashboard that the System page links to")
     grafana: ServerUrl | None = Field(None, description="address of the Grafana that the System page links to")
+    exports: ExportLimits = Field(ExportLimits(), description="what exports may take of the disk")
 
     @model_validator(mode="after")
     def _encrypted(self) -> "Console":
@@ -345,3 +358,18 @@ class Config(Section):
     loki: Loki | None = Field(None, description="where events and logs are pushed to; none means nowhere")
     elasticsearch: Elasticsearch | None = Field(None, description="where events are sent to be searched; none means nowhere")
     console: Console | None = Field(None, description="the web console; none means that there is none")
+
+    def on(self, node: str) -> "Config":
+        """As it holds on a node of a cluster: ``{node}`` in folders is the node's name."""
+        recording = self.recording.model_copy(update={"root": _of_node(self.recording.root, node)})
+        return self.model_copy(
+            update={"recording": recording, "logs": self.logs.model_copy(update={"dir": _of_node(self.logs.dir, node)})}
+        )
+
+
+NODE = "{node}"
+"""Stands for the node's name in ``recording.root`` and ``logs.dir``."""
+
+
+def _of_node(folder: Path, node: str) -> Path:
+    return Path(str(folder).replace(NODE, node))

@@ -56,15 +56,15 @@ class EventRecorder:
         self._log = event_log
         self._catalog = catalog
         self._clock = clock
-        self._owed: deque[tuple[Event, bytes | None]] = deque()
+        self._owed: deque[tuple[Event, bytes | None, bool]] = deque()
 
     @property
     def owed(self) -> int:
         """States that could not be written yet."""
         return len(self._owed)
 
-    def record(self, event: Event, snapshot_jpeg: bytes | None) -> None:
-        """Record a state of an event. Without a picture it keeps the one that it has.
+    def record(self, event: Event, snapshot_jpeg: bytes | None, *, post: bool = True) -> None:
+        """Record a state of an event, and post it unless told not to. Without a picture it keeps the one that it has.
 
         What cannot be written now is kept in memory and written, in order, before what comes next; of more than 200 states
         the oldest is given up and counted as ``lost``.
@@ -73,9 +73,9 @@ class EventRecorder:
             RecordingError: the log cannot be written; the state is kept.
             CatalogError: the catalog cannot; the line stands in the log, and the state is kept.
         """
-        self._owed.append((event, snapshot_jpeg))
+        self._owed.append((event, snapshot_jpeg, post))
         if len(self._owed) > _OWED_MAX:
-            lost, _ = self._owed.popleft()
+            lost, *_ = self._owed.popleft()
             self.lost += 1
             log.error("%s: event %s is lost: too many wait for a disk that cannot be written", lost.camera, lost.id)
         self.settle()
@@ -90,7 +90,7 @@ class EventRecorder:
             self._write(*self._owed[0])
             self._owed.popleft()
 
-    def _write(self, event: Event, snapshot_jpeg: bytes | None) -> None:
+    def _write(self, event: Event, snapshot_jpeg: bytes | None, post: bool) -> None:
         known = self._catalog.event(event.id)
         if known is not None and (known.ended_at_ns is not None or event.ended_at_ns is None):
             return
@@ -99,16 +99,17 @@ class EventRecorder:
         event = replace(event, snapshot=self._snapshot(event, snapshot_jpeg))
         line = to_json(event, [segment.path for segment in self._catalog.segments_of(event)])
         self._log.write(line)
-        self._post(event, line)
+        if post:
+            self._post(event, line)
         self._catalog.put_event(event)
 
-    def abandon(self, camera: CameraName) -> None:
+    def abandon(self, camera: CameraName, *, post: bool = True) -> None:
         """Nobody follows what the camera's reader left open: it has ended, now at the latest. A gap is not a reader's."""
         for event in self._catalog.unended_events(camera):
             if event.kind == RECORDING_GAP:
                 continue
             why = f"{event.why}; ended because the camera's reader started anew"
-            self.record(replace(event, ended_at_ns=max(self._clock.now_ns(), event.started_at_ns), why=why), None)
+            self.record(replace(event, ended_at_ns=max(self._clock.now_ns(), event.started_at_ns), why=why), None, post=post)
 
     def close(self) -> None:
         """Idempotent."""

@@ -30,6 +30,7 @@ from raycctv.errors import ClusterError, RecordingError, WeightsMissing
 from raycctv.pipeline import analyze_file
 from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.rtmp.server import RtmpServer
+from raycctv.sealing import Sealed
 from raycctv.simulate.camera import SimulatedCamera
 from raycctv.simulate.scenes import prepare
 from raycctv.sinks import component_log
@@ -160,9 +161,9 @@ def test_fault_of_ours_does_not_blind_a_camera(clip: Path, tmp_path: Path, rtmp:
     wanted = config(tmp_path, walk=rtmp.url("lied-to"))
     name = CameraName("walk")
     kinds: tuple[Any, Any] = (Reader, Sink)
-    sink = kinds[1].remote(wanted, "")
-    reader = kinds[0].remote("reader:walk", wanted, [liar.remote()], sink, "")
-    ray.get(reader.read.remote(wanted.cameras))
+    sink = kinds[1].remote("sink", Sealed.of(wanted), "")
+    reader = kinds[0].remote("reader:walk", Sealed.of(wanted), "")
+    ray.get(reader.read.remote(Sealed.of(wanted.cameras), [liar.remote()], {name: [sink]}))
     camera = SimulatedCamera("walk", clip, rtmp.url("lied-to"))
     camera.start()
     try:

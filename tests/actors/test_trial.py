@@ -30,7 +30,7 @@ def test_ray_that_does_not_start_is_a_cluster_error() -> None:
 
 
 def test_actors_that_do_not_start_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_START_S", 1.0)
+    monkeypatch.setattr(cluster, "_START_S", 0.01)
     monkeypatch.setattr(cluster, "_START_EACH_S", 0.0)
     wanted = Config(
         cameras={CameraName("gate"): Camera(source=StreamUrl.parse("rtmp://127.0.0.1:1/live/gate"), record=False)},
@@ -40,10 +40,10 @@ def test_actors_that_do_not_start_are_named(tmp_path: Path, monkeypatch: pytest.
     told: list[tuple[str, float, float]] = []
     with (
         cluster.private_cluster(cpus=0),
-        pytest.raises(ClusterError, match=r"^sink, detector:0, reader:gate had not started after 1 s$"),
+        pytest.raises(ClusterError, match=r"^sink, detector:0, reader:gate had not started after 0.01 s$"),
     ):
         cluster.deploy(wanted, lambda *what: told.append(what))
-    assert set(told) == {("starting actors", 0, 3)}
+    assert {(what, total) for what, _, total in told} == {("starting actors", 3)}
 
 
 def test_trial_that_fails_leaves_no_recorder_behind(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,23 @@ def test_command_teaches_itself_and_is_in_the_readme(command: tuple[str, ...]) -
     assert f"`raycctv {' '.join(command)}" in (REPOSITORY / "README.md").read_text()
 
 
+def test_catalog_is_that_of_the_only_node_that_records_here_or_must_be_named(tmp_path: Path) -> None:
+    config = tmp_path / "cameras.yaml"
+    config.write_text(f"cameras: {{gate: {{source: 'rtmp://h/l/gate'}}}}\nrecording: {{root: '{tmp_path}/{{node}}/footage'}}\n")
+    done = shell("recordings", "-c", config)
+    assert (done.returncode, "each has a catalog of its own" in done.stderr) == (2, True)
+    for node in ("one", "two"):
+        (tmp_path / node / "footage").mkdir(parents=True)
+        with Catalog(tmp_path / node / "footage" / CATALOG_NAME) as catalog:
+            catalog.put_event(event(f"e-{node}"))
+        if node == "one":
+            assert json.loads(shell("events", "-c", config, "--json").stdout)["id"] == "e-one"
+    done = shell("events", "-c", config)
+    assert done.returncode == 2
+    assert "several nodes record here; choose one: --root" in done.stderr
+    assert json.loads(shell("events", "--root", tmp_path / "two" / "footage", "--json").stdout)["id"] == "e-two"
+
+
 def test_version_is_printed() -> None:
     assert run("--version").stdout.startswith("raycctv 0.")
 
