@@ -219,14 +219,16 @@ class Fleet:
     def _tell(self, name: str, plan: Plan, config: Config) -> None:
         """Only what it does not know; who has died and come again has another id, and what Ray starts anew asks."""
         kind = names.kind_of(name)
-        if name not in self._handles or kind == "sink":
+        if name not in self._handles:
             return
-        elif kind == "reader":
+        if kind == "reader":
             self._tell_reader(name, plan, config)
         elif kind == "storage":
             self._tell_storage(name, plan, config)
         elif kind == "detector":
             self._tell_detector(name, plan)
+        elif kind == "sink":
+            self._tell_sink(name, plan)
         elif self._is_news(name, {}, [digest(config)]):
             self._telling[name] = self._handles[name].tell.remote(Sealed.of(config.on(plan.actors[name].node.name)))
 
@@ -250,6 +252,11 @@ class Fleet:
         sink = next((self._handles[other] for other in plan.actors if names.kind_of(other) == "sink"), None)
         if sink is not None and self._is_news(name, {}, [sink._actor_id.hex()]):
             self._telling[name] = self._handles[name].report_to.remote(sink)
+
+    def _tell_sink(self, name: str, plan: Plan) -> None:
+        cameras = [camera for camera, sinks in plan.sinks.items() if name in sinks]
+        if self._is_news(name, {}, cameras):
+            self._telling[name] = self._handles[name].serve.remote(cameras)
 
     def _check_told(self) -> None:
         """Who died before it took in what it was told is told again."""

@@ -23,7 +23,7 @@ from raycctv.rtmp.server import free_port
 from raycctv.sealing import SEAL_KEY, private_key
 
 HEAD = "head"
-START_S = 60.0
+START_S = 180.0
 
 
 class Nodes:

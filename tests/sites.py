@@ -32,9 +32,10 @@ class Site:
         streams = [stream for camera in self.names for stream in (camera, analysed(camera))]
         self._cameras = [SimulatedCamera(stream, clip, rtmp.url(stream)) for stream in streams]
 
-    def config(self, **recording: Any) -> Config:
+    def config(self, cameras_per_reader: int | None = None, **recording: Any) -> Config:
         url = self._rtmp.url
         return Config.model_validate({
+            "cameras_per_reader": cameras_per_reader,
             "cameras": {name: {"source": url(name), "analysis_source": url(analysed(name))} for name in self.names},
             "recording": {"root": self.root, "segment_s": 5, **recording},
             "logs": {"dir": self._logs},
