@@ -99,8 +99,9 @@ class Fleet:
         found: dict[str, tuple[str, str | None]] = {}
         for name in running_names():
             actor = self._id_of(name, table)
-            if actor in table:
-                node = table[actor]["Address"]["NodeID"] if table[actor]["State"] == "ALIVE" else self._placed.get(actor)
+            entry = table.get(actor) or (actor_table(actor_id=actor) if actor else {})  # it may change while we list
+            if entry and entry["State"] != "DEAD":
+                node = entry["Address"]["NodeID"] if entry["State"] == "ALIVE" else self._placed.get(actor)
                 found[name] = actor, node
         self._ask(found)
         self._forget({actor for actor, _ in found.values()})

@@ -88,7 +88,7 @@ from actors import cluster
 from raycctv.config import load
 with cluster.connected(sys.argv[1]):
     cluster.deploy(load(Path(sys.argv[2])))
-    print("up", flush=True)
+    print("up", file=sys.__stdout__, flush=True)
     time.sleep(1e6)
 """
 
