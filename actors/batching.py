@@ -1,10 +1,9 @@
-"""Questions of many cameras, answered together."""
+"""Questions of many cameras, answered together: :class:`Turns` says who is next, :class:`Batcher` lets threads take turns."""
 
-import asyncio
-import contextlib
+import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,9 +14,16 @@ from raycctv.window import VERDICT_TIMEOUT_S
 
 Images = npt.NDArray[np.uint8]
 
+_CLOSE_S = 10.0
+"""Time that a batch under way is given when a batcher closes."""
+
 
 class Stale(Exception):
     """The question has waited so long that nobody waits for its answer."""
+
+
+class Closed(Exception):
+    """Nothing is answered any more."""
 
 
 @dataclass
@@ -35,129 +41,195 @@ class BatchStats:
     stale: int = 0
 
 
-@dataclass
-class _Request:
+@dataclass(eq=False)
+class Request:
+    """Images of a camera, and what becomes of them.
+
+    Attributes:
+        woken: set when it is answered, has failed, or is to lead a batch.
+    """
+
     images: Images
+    camera: str
     asked_s: float
-    answer: "asyncio.Future[list[Detections]]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    woken: threading.Event = field(default_factory=threading.Event)
+    leads: bool = False
+    answers: list[Detections] = field(default_factory=list)
+    error: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """There will be no answer."""
+        self.error = error
+        self.woken.set()
+
+
+class Turns:
+    """Whose request is next: cameras take turns, a request each, oldest first. Pure.
+
+    One that asks much makes itself wait, not the others.
+
+    Args:
+        stale_s: nobody waits for longer.
+    """
+
+    def __init__(self, stale_s: float) -> None:
+        self._stale_s = stale_s
+        self._waiting: dict[str, deque[Request]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def add(self, request: Request) -> None:
+        """It waits from now on; a camera that had nothing waiting is the last."""
+        self._waiting.setdefault(request.camera, deque()).append(request)
+
+    def shed(self, now_s: float) -> list[Request]:
+        """What has waited for too long, which waits no more."""
+        stale = []
+        for camera, queue in list(self._waiting.items()):
+            while queue and now_s - queue[0].asked_s >= self._stale_s:
+                stale.append(queue.popleft())
+            if not queue:
+                del self._waiting[camera]
+        return stale
+
+    def take(self, room: int | None = None) -> Request | None:
+        """The oldest request of the camera whose turn it is, which is the last then.
+
+        None where none waits, or the next one has more than ``room`` images.
+        """
+        if not self._waiting:
+            return None
+        camera, queue = next(iter(self._waiting.items()))
+        if room is not None and len(queue[0].images) > room:
+            return None
+        request = queue.popleft()
+        del self._waiting[camera]
+        if queue:
+            self._waiting[camera] = queue
+        return request
+
+    def clear(self) -> list[Request]:
+        """All that wait, who wait no more."""
+        waiting = [request for queue in self._waiting.values() for request in queue]
+        self._waiting.clear()
+        return waiting
 
 
 class Batcher:
     """Joins requests into batches: a batch goes when it is full, or when its first request has waited ``wait_s``.
 
-    While one is being computed the next fills, so under load batches grow by themselves. A request is never split; one
-    larger than ``size`` goes alone. An error of ``run`` reaches exactly the requests of its batch.
-
-    Cameras take turns, a request each, oldest first: one that asks much makes itself wait, not the others. A request that has
-    waited for ``stale_s``, or whose answer was cancelled, is not computed.
+    The thread whose request is next leads: it waits for others to join it, computes the batch, wakes who joined and whose turn
+    is next, and returns with its own answers. So a request that nobody joins never leaves its thread. While one batch is being
+    computed the next gathers, so under load batches grow by themselves. A request is never split; one larger than ``size`` goes
+    alone. An error of ``run`` reaches exactly the requests of its batch.
 
     Args:
-        run: answers uint8 (N, S, S, 3) with N results; called in a thread of its own, one batch at a time.
+        run: answers uint8 (N, S, S, 3) with N results; called by one thread at a time.
     """
 
     def __init__(
-        self, run: Callable[[Images], list[Detections]], size: int, wait_s: float, *, stale_s: float = VERDICT_TIMEOUT_S
+        self,
+        run: Callable[[Images], list[Detections]],
+        size: int,
+        wait_s: float,
+        *,
+        stale_s: float = VERDICT_TIMEOUT_S,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = BatchStats()
         self._run = run
         self._size = size
         self._wait_s = wait_s
         self._stale_s = stale_s
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="infer")
-        self._waiting: dict[str, deque[_Request]] = {}
-        self._came = asyncio.Event()
-        self._worker: asyncio.Task[None] | None = None
+        self._now_s = now_s
+        self._turns = Turns(stale_s)
+        self._state = threading.Condition()
+        self._idle = True
+        self._closed = False
 
-    async def submit(self, images: Images, camera: str = "") -> list[Detections]:
-        """The answers to one request, in its order.
+    def submit(self, images: Images, camera: str = "") -> list[Detections]:
+        """The answers to one request, in its order. Waits for its turn.
 
         Raises:
             Stale: it waited for too long.
+            Closed: :meth:`close` came first.
         """
-        loop = asyncio.get_running_loop()
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
-        request = _Request(images, loop.time())
-        self._waiting.setdefault(camera, deque()).append(request)
-        self._came.set()
-        return await request.answer
+        request = Request(images, camera, self._now_s())
+        with self._state:
+            if self._closed:
+                raise Closed("this detector has stopped")
+            self._turns.add(request)
+            if self._idle:
+                self._hand_on()
+            else:
+                self._state.notify_all()  # who leads may be waiting for others
+        request.woken.wait()
+        if request.leads:
+            self._lead(request)
+        if request.error is not None:
+            raise request.error
+        return request.answers
 
-    async def close(self) -> None:
-        """Stop; requests that wait are cancelled. Idempotent."""
-        if self._worker is not None:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
-            self._worker = None
-        for queue in self._waiting.values():
-            for request in queue:
-                request.answer.cancel()
-        self._waiting.clear()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+    @property
+    def waiting(self) -> int:
+        """Requests whose turn has not come."""
+        with self._state:
+            return len(self._turns)
 
-    async def _work(self) -> None:
-        while True:
-            await self._answer(await self._next_batch())
+    def close(self) -> None:
+        """Stop, when the batch under way is done; requests that wait fail. Idempotent."""
+        with self._state:
+            self._closed = True
+            for request in self._turns.clear():
+                request.fail(Closed("this detector has stopped"))
+            self._state.notify_all()
+            self._state.wait_for(lambda: self._idle, _CLOSE_S)
 
-    async def _next_batch(self) -> list[_Request]:
-        """Waits for one request, and then for others until the batch is full or its time is up."""
-        loop = asyncio.get_running_loop()
-        batch: list[_Request] = []
-        count, deadline_s = 0, 0.0
-        while True:
-            self._came.clear()
-            while (request := self._next(self._size - count if batch else None)) is not None:
-                deadline_s = deadline_s if batch else loop.time() + self._wait_s
-                batch.append(request)
-                count += len(request.images)
-                if count >= self._size:
-                    return batch
-            if batch and self._waiting:
-                return batch  # the next one does not fit
-            try:
-                await asyncio.wait_for(self._came.wait(), deadline_s - loop.time() if batch else None)
-            except TimeoutError:
-                return batch
-
-    def _next(self, room: int | None) -> _Request | None:
-        """The oldest request of the camera whose turn it is, which is its last then; None where none waits or has room."""
-        while self._waiting:
-            camera, queue = next(iter(self._waiting.items()))
-            request = queue[0]
-            wanted = self._wanted(request)
-            if wanted and room is not None and len(request.images) > room:
-                return None
-            queue.popleft()
-            del self._waiting[camera]
-            if queue:
-                self._waiting[camera] = queue
-            if wanted:
-                return request
-        return None
-
-    def _wanted(self, request: _Request) -> bool:
-        """Whether somebody waits for its answer; one that is stale is told so."""
-        if not request.answer.done() and asyncio.get_running_loop().time() - request.asked_s >= self._stale_s:
+    def _hand_on(self) -> None:
+        """The next request leads, if there is one. The caller holds the lock."""
+        for request in self._turns.shed(self._now_s()):
             self.stats.stale += len(request.images)
-            request.answer.set_exception(Stale(f"nobody waits for an answer for more than {self._stale_s:g} s"))
-        return not request.answer.done()
+            request.fail(Stale(f"nobody waits for an answer for more than {self._stale_s:g} s"))
+        leader = self._turns.take()
+        self._idle = leader is None
+        if leader is None:
+            self._state.notify_all()
+        else:
+            leader.leads = True
+            leader.woken.set()
 
-    async def _answer(self, batch: list[_Request]) -> None:
-        loop = asyncio.get_running_loop()
-        images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
-        began_s = loop.time()
+    def _lead(self, first: Request) -> None:
+        """Compute the batch that begins with this request."""
+        batch = self._gathered(first)
+        images = first.images if len(batch) == 1 else np.concatenate([request.images for request in batch])
+        began_s = self._now_s()
+        answers: list[Detections] = []
+        error: BaseException | None = None
         try:
-            answers = await loop.run_in_executor(self._executor, self._run, images)
-        except Exception as error:  # whatever a backend raises belongs to those who asked
-            for request in batch:
-                if not request.answer.done():
-                    request.answer.set_exception(error)
-            return
-        self.stats.batches += 1
-        self.stats.images += len(images)
-        self.stats.busy_s += loop.time() - began_s
-        start = 0
+            answers = self._run(images)
+        except BaseException as raised:  # whatever a backend raises belongs to those who asked
+            error = raised
+        with self._state:
+            if error is None:
+                self.stats.batches += 1
+                self.stats.images += len(images)
+                self.stats.busy_s += self._now_s() - began_s
+            self._hand_on()
         for request in batch:
-            if not request.answer.done():
-                request.answer.set_result(answers[start : start + len(request.images)])
-            start += len(request.images)
+            request.answers, answers = answers[: len(request.images)], answers[len(request.images) :]
+            request.error = error
+            request.woken.set()
+
+    def _gathered(self, first: Request) -> list[Request]:
+        """Waits for others until the batch is full, the next does not fit, or its time is up."""
+        batch, room = [first], self._size - len(first.images)
+        deadline_s = self._now_s() + self._wait_s
+        with self._state:
+            while room > 0:
+                if (request := self._turns.take(room)) is not None:
+                    batch.append(request)
+                    room -= len(request.images)
+                elif self._turns or self._closed or not self._state.wait(deadline_s - self._now_s()):
+                    break
+        return batch

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
-from typing import Literal, NewType, Protocol, get_args
+from typing import Any, Literal, NewType, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -280,9 +280,19 @@ class Detections:
     def __len__(self) -> int:
         return len(self.score)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as bytes: as three arrays an answer costs 0.15 ms more on its way through Ray. Unpickled it is read-only."""
+        xyxy, score = np.asarray(self.xyxy, np.float32), np.asarray(self.score, np.float32)
+        return _unpickled, (xyxy.tobytes(), score.tobytes(), np.asarray(self.class_id, np.int32).tobytes())
+
     @classmethod
     def empty(cls) -> "Detections":
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
+
+
+def _unpickled(xyxy: bytes, score: bytes, class_id: bytes) -> Detections:
+    boxes = np.frombuffer(xyxy, np.float32).reshape(-1, 4)
+    return Detections(boxes, np.frombuffer(score, np.float32), np.frombuffer(class_id, np.int32))
 
 
 @dataclass(frozen=True, slots=True)
