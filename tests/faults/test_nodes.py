@@ -42,10 +42,9 @@ AGAIN_S = 15.0
 @contextmanager
 def four_nodes(site: Site) -> Iterator[Nodes]:
     with several_nodes(site.root) as nodes:
-        nodes.add("worker")
-        for name in STORAGE:
-            nodes.add(name, storage=True)
-        joined("worker", *STORAGE)
+        for name in ("worker", *STORAGE):
+            nodes.add(name, storage=name in STORAGE)
+            joined(name)
         yield nodes
 
 
@@ -175,9 +174,9 @@ def test_head_that_dies_stops_no_recorder(kept: bool, tmp_path: Path, rtmp: Rtmp
     ):
 
         def up() -> None:
-            for name in ("worker", *STORAGE):
+            for number, name in enumerate(("worker", *STORAGE), start=2):
                 nodes.add(name, storage=name in STORAGE)
-            nodes.await_alive(4)
+                nodes.await_alive(number)
             end_driver(start_driver(nodes, file))
 
         def head_returns() -> None:
