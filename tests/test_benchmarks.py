@@ -44,4 +44,12 @@ def test_benchmark_runs_and_prints_json(benchmark: str, clip: Path, request: pyt
     command = [sys.executable, str(BENCHMARKS / benchmark), "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)
-    assert f"## {benchmark}" in (BENCHMARKS / "README.md").read_text()
+
+
+@pytest.mark.parametrize("benchmark", [path.name for path in sorted(BENCHMARKS.glob("*.py"))])
+def test_what_a_benchmark_measured_stands_in_the_readme_with_its_command(benchmark: str) -> None:
+    _, _, section = (BENCHMARKS / "README.md").read_text().partition(f"\n## {benchmark}\n")
+    section = section.partition("\n## ")[0]
+    assert "Rule:" in section
+    assert f"    .venv/bin/python benchmarks/{benchmark}" in section
+    assert "\n|---|" in section or "\n| " in section
