@@ -47,6 +47,7 @@ class Nodes:
 
     def start_head(self) -> None:
         """Start the head, or another one in its place."""
+        Path(self._environment["RAY_TMPDIR"], "ray", "ray_current_cluster").unlink(missing_ok=True)  # nodes here are no head
         options = [f"--port={self._port}", "--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
         self._start(HEAD, "--head", *options)
 

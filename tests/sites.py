@@ -113,10 +113,14 @@ def recorded_ns(site: Site, nodes: Iterable[str], from_ns: int) -> dict[str, lis
     return {name: sorted(spans) for name, spans in found.items()}
 
 
+JITTER_S = 0.25
+"""Between two segments of one recorder there seems to be, or not to be, as much, by the load of the machine."""
+
+
 def lost_s(spans: list[tuple[int, int]], from_ns: int, to_ns: int) -> float:
-    """Seconds between two instants that none of these spans covers."""
-    missing_ns, at_ns = 0, from_ns
-    for start_ns, end_ns in spans:
-        missing_ns += max(0, min(start_ns, to_ns) - at_ns)
+    """Seconds between two instants that none of these spans covers; what jitter explains does not count."""
+    gaps_s, at_ns = [], from_ns
+    for start_ns, end_ns in [*spans, (to_ns, to_ns)]:
+        gaps_s.append((min(start_ns, to_ns) - at_ns) / NS)
         at_ns = max(at_ns, min(end_ns, to_ns))
-    return (missing_ns + to_ns - at_ns) / NS
+    return sum(gap_s for gap_s in gaps_s if gap_s > JITTER_S)
