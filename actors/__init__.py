@@ -5,7 +5,7 @@
     detector     MobileNet, asked by readers in batches                     a shared pool
     storage      recorders, relays, catalog, rotation                       one a node with disks
     sink         events into the local log and the catalog                  one a node with disks
-    console      the web console                                            one a cluster, if any
+    console      pages and API, where it is configured                      one a cluster, beside the footage
 
 What runs where is decided without Ray (:mod:`.plan`, :mod:`.placement`, :mod:`.reconcile`); :mod:`.fleet` makes it so.
 

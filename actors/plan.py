@@ -269,9 +269,9 @@ def _beside(node: Node, detectors: Mapping[str, Placed]) -> list[str]:
 
 
 def _settings(config: Config) -> Config:
-    """A configuration without what only a plan depends on."""
+    """A configuration without what only a plan and the console depend on."""
     recording = config.recording.model_copy(update={"replicas": 1})
-    return config.model_copy(update={"cameras": {}, "cameras_per_reader": None, "recording": recording})
+    return config.model_copy(update={"cameras": {}, "cameras_per_reader": None, "recording": recording, "console": None})
 
 
 def _without_servers(config: Config) -> Config:
