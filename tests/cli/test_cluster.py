@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 from machine import Machine, users_machine
 from support import until
 
@@ -99,3 +100,19 @@ def test_configuration_that_is_wrong_starts_nothing(machine: Machine) -> None:
     machine.write("right.yaml", "footage", gate="rtmp://127.0.0.1/live/gate")
     done = machine.run("raycctv", "reload", "right.yaml")
     assert (done.returncode, done.stderr) == (1, "error: no Ray cluster runs on this machine; `raycctv up CONFIG` starts one\n")
+
+
+def test_up_tells_where_the_console_is_and_its_first_password_once(machine: Machine, clip: Path) -> None:
+    name = machine.write("console.yaml", "footage", gate=f"file://{clip}")
+    port = free_port()
+    with (machine.folder / name).open("a") as file:
+        file.write(f"console: {{port: {port}}}\n")
+    first = machine.raycctv("up", name, "--dashboard-port", str(machine.dashboard_port)).splitlines()
+    assert f"console: http://127.0.0.1:{port}" in first
+    (told,) = [line for line in first if line.startswith("log in as admin with the password ")]
+    form = {"name": "admin", "password": told.split()[7]}
+    assert requests.post(f"http://127.0.0.1:{port}/login", data=form, allow_redirects=False, timeout=10).status_code == 303
+    again = machine.raycctv("up", name)
+    assert f"console: http://127.0.0.1:{port}" in again
+    assert "password" not in again
+    assert machine.status()["console"]["url"] == f"http://127.0.0.1:{port}"
