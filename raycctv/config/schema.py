@@ -118,7 +118,9 @@ class Camera(Section):
 
     source: StreamUrl = Field(description="the stream that is recorded and analysed: rtmp://, rtsp:// or file://")
     pull: StreamUrl | None = Field(None, description="an RTSP camera that is relayed to `source` with ffmpeg -c copy")
-    analysis_source: StreamUrl | None = Field(None, description="a low-resolution sub stream to analyse instead of `source`")
+    analysis_source: StreamUrl | None = Field(
+        None, description="a low-resolution sub stream to analyse instead of `source`; events are in its pixels"
+    )
     record: bool = Field(True, description="whether footage is kept")
     node: str | None = Field(
         None, description="node of the cluster that it is read on: name, address, host name, id, or a label as key=value"
