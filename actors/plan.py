@@ -120,7 +120,7 @@ class _Planning:
         reads, located = self._readers()
         detectors = self._detectors()
         actors = self._backstage(bool(keepers)) | detectors
-        shared = digest(_without_servers(self._config).model_copy(update={"cameras": {}}))
+        shared = digest(_without_servers(_settings(self._config)))
         actors |= {reader: Placed(located[reader], shared) for reader in reads}
         actors |= self._console()
         return Plan(
@@ -137,8 +137,7 @@ class _Planning:
     def _backstage(self, footage: bool) -> dict[str, Placed]:
         """Sinks, and storage where anything is recorded."""
         config = self._config
-        told = digest(config.model_copy(update={"cameras": {}}))
-        kept = digest(_without_servers(config).model_copy(update={"cameras": {}}))
+        told, kept = digest(_settings(config)), digest(_without_servers(_settings(config)))
         actors = {self._sinks[name]: Placed(node, told) for name, node in self._storages.items()}
         if footage:
             actors |= {name: Placed(node, kept) for name, node in self._storages.items()}
@@ -267,6 +266,12 @@ def on_disk(camera: Camera) -> bool:
 def _beside(node: Node, detectors: Mapping[str, Placed]) -> list[str]:
     """Detectors on the node, or all where there are none."""
     return [name for name, placed in detectors.items() if placed.node.id == node.id] or list(detectors)
+
+
+def _settings(config: Config) -> Config:
+    """A configuration without what only a plan and the console depend on."""
+    recording = config.recording.model_copy(update={"replicas": 1})
+    return config.model_copy(update={"cameras": {}, "cameras_per_reader": None, "recording": recording, "console": None})
 
 
 def _without_servers(config: Config) -> Config:

@@ -23,11 +23,13 @@ SMALL = {
     "motion_algorithms.py": ["--pictures", "6"],
     "ray_transfer.py": ["--part", "calls", "--calls", "10"],
     "recorders.py": ["--cameras", "2", "--seconds", "5", "--segment", "5"],
+    "scale.py": ["--cameras", "20", "--seconds", "5", "--settle", "1", "--visits-an-hour", "600", "--visit", "1"],
 }
 
 
 SLOW = {
-    "decode_cost.py", "detector_actor.py", "load_ramp.py", "loki_gone.py", "metrics.py", "ray_transfer.py", "recorders.py"
+    "decode_cost.py", "detector_actor.py", "load_ramp.py", "loki_gone.py", "metrics.py", "ray_transfer.py", "recorders.py",
+    "scale.py",
 }  # fmt: skip
 """Those that wait for streams or start a Ray: what they measure has tests of its own."""
 
@@ -44,4 +46,12 @@ def test_benchmark_runs_and_prints_json(benchmark: str, clip: Path, request: pyt
     command = [sys.executable, str(BENCHMARKS / benchmark), "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)
-    assert f"## {benchmark}" in (BENCHMARKS / "README.md").read_text()
+
+
+@pytest.mark.parametrize("benchmark", [path.name for path in sorted(BENCHMARKS.glob("*.py"))])
+def test_what_a_benchmark_measured_stands_in_the_readme_with_its_command(benchmark: str) -> None:
+    _, _, section = (BENCHMARKS / "README.md").read_text().partition(f"\n## {benchmark}\n")
+    section = section.partition("\n## ")[0]
+    assert "Rule:" in section
+    assert f"    .venv/bin/python benchmarks/{benchmark}" in section
+    assert "\n|---|" in section or "\n| " in section

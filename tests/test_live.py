@@ -30,9 +30,9 @@ NAME = CameraName("cam")
 class Running:
     """A reader in its thread, and what it has reported."""
 
-    def __init__(self, url: str, ask: AskDetector) -> None:
+    def __init__(self, url: str, ask: AskDetector, sub_url: str | None = None) -> None:
         self.reports: list[Report] = []
-        camera = Camera(source=StreamUrl.parse(url))
+        camera = Camera(source=StreamUrl.parse(url), analysis_source=None if sub_url is None else StreamUrl.parse(sub_url))
         self.reader = LiveReader(NAME, camera, Config(cameras={NAME: camera}), SystemClock(), ask, self.reports.append)
         self.stats = self.reader.stats
         self._thread = threading.Thread(target=self.reader.run)
@@ -48,15 +48,16 @@ class Running:
         assert not self._thread.is_alive()
 
 
-Run = Callable[[str, AskDetector], Running]
+Run = Callable[..., Running]
+"""Takes what :class:`Running` takes."""
 
 
 @pytest.fixture
 def run() -> Iterator[Run]:
     made: list[Running] = []
 
-    def start(url: str, ask: AskDetector) -> Running:
-        made.append(Running(url, ask))
+    def start(url: str, ask: AskDetector, sub_url: str | None = None) -> Running:
+        made.append(Running(url, ask, sub_url))
         return made[-1]
 
     yield start
@@ -185,6 +186,14 @@ def test_packets_of_a_quiet_camera_gather_so_that_it_wakes_its_reader_less(
     assert max(running.stats.lags_s) < 1.0
 
 
+@pytest.mark.usefixtures("quiet_camera")
+def test_sub_stream_is_analysed_in_place_of_the_source(rtmp: RtmpServer, url: str, run: Run) -> None:
+    """What the recorder does: tests/test_storage.py."""
+    running = run(rtmp.url("nobody-publishes-this"), sees_nothing, url)
+    until(lambda: running.stats.decoded_frames > 15, 20)
+    assert running.stats.state == "streaming"
+
+
 def test_motion_that_no_object_explains_is_an_event(camera: SimulatedCamera, url: str, run: Run) -> None:
     running = run(url, sees_nothing)
     camera.start()
@@ -305,21 +314,21 @@ def paint_late_walker(picture: npt.NDArray[np.uint8], t: float) -> None:
         picture[150:230, left : left + 30] = 230
 
 
-@pytest.fixture
-def h265_camera(tmp_path: Path) -> Iterator[RtspCamera]:
-    """12 s of H.265 by RTSP."""
+@pytest.fixture(params=["h264", "h265"])
+def rtsp_camera(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RtspCamera]:
+    """12 s of a codec by RTSP."""
     if missing_for_rtsp():
         pytest.skip(f"no RTSP server: {missing_for_rtsp()}; scripts/system_packages.sh test installs it")
     clip = tmp_path / "late.mp4"
-    encode(drawn(paint_late_walker, 480, 270, 15, 12), clip, fps=15, gop=15, codec="libx265")
-    camera = RtspCamera(clip, "--codec", "h265", "--user", "admin", "--password", PASSWORD)
+    encode(drawn(paint_late_walker, 480, 270, 15, 12), clip, fps=15, gop=15, codec=f"libx{request.param[1:]}")
+    camera = RtspCamera(clip, "--codec", request.param, "--user", "admin", "--password", PASSWORD)
     camera.start()
     yield camera
     camera.stop()
 
 
-def test_h265_camera_is_watched_by_its_keyframes_and_wakes_when_something_moves(h265_camera: RtspCamera, run: Run) -> None:
-    running = run(h265_camera.url().reveal(), sees_nothing)
+def test_rtsp_camera_is_watched_by_its_keyframes_and_wakes_when_something_moves(rtsp_camera: RtspCamera, run: Run) -> None:
+    running = run(rtsp_camera.url().reveal(), sees_nothing)
     until(lambda: running.stats.decode.get("mode") == "watching", 15)
     watched = running.stats.decoded_frames
     until(lambda: running.stats.candidates > 0, 15)

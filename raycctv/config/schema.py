@@ -118,7 +118,9 @@ class Camera(Section):
 
     source: StreamUrl = Field(description="the stream that is recorded and analysed: rtmp://, rtsp:// or file://")
     pull: StreamUrl | None = Field(None, description="an RTSP camera that is relayed to `source` with ffmpeg -c copy")
-    analysis_source: StreamUrl | None = Field(None, description="a low-resolution sub stream to analyse instead of `source`")
+    analysis_source: StreamUrl | None = Field(
+        None, description="a low-resolution sub stream to analyse instead of `source`; events are in its pixels"
+    )
     record: bool = Field(True, description="whether footage is kept")
     node: str | None = Field(
         None, description="node of the cluster that it is read on: name, address, host name, id, or a label as key=value"
@@ -287,6 +289,13 @@ class Tls(Section):
     key: Path = Field(description="PEM file of its private key, without a password")
 
 
+class ExportLimits(Section):
+    """What exports of the console may take of the disk that the footage is on."""
+
+    max_count: int = Field(200, ge=1, description="exports that are kept; another one takes that one is deleted")
+    max_size: SizeBytes = Field(50_000_000_000, ge=1, description="bytes of all exports together")
+
+
 class Console(Section):
     """The web console."""
 
@@ -298,6 +307,7 @@ class Console(Section):
     session: DurationS = Field(12 * 3600.0, ge=60, description="time without a request after which one must log in again")
     ray_dashboard: ServerUrl | None = Field(None, description="address of the Ray dashboard that the System page links to")
     grafana: ServerUrl | None = Field(None, description="address of the Grafana that the System page links to")
+    exports: ExportLimits = Field(ExportLimits(), description="what exports may take of the disk")
 
     @model_validator(mode="after")
     def _encrypted(self) -> "Console":
