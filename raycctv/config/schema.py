@@ -289,6 +289,13 @@ class Tls(Section):
     key: Path = Field(description="PEM file of its private key, without a password")
 
 
+class ExportLimits(Section):
+    """What exports of the console may take of the disk that the footage is on."""
+
+    max_count: int = Field(200, ge=1, description="exports that are kept; another one takes that one is deleted")
+    max_size: SizeBytes = Field(50_000_000_000, ge=1, description="bytes of all exports together")
+
+
 class Console(Section):
     """The web console."""
 
@@ -300,6 +307,7 @@ class Console(Section):
     session: DurationS = Field(12 * 3600.0, ge=60, description="time without a request after which one must log in again")
     ray_dashboard: ServerUrl | None = Field(None, description="address of the Ray dashboard that the System page links to")
     grafana: ServerUrl | None = Field(None, description="address of the Grafana that the System page links to")
+    exports: ExportLimits = Field(ExportLimits(), description="what exports may take of the disk")
 
     @model_validator(mode="after")
     def _encrypted(self) -> "Console":

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fastapi import Depends, FastAPI, Request
@@ -89,7 +89,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         stack.callback(parts.close)
         for open_part in LIFESPANS:
-            stack.enter_context(open_part(parts))
+            part = open_part(parts)
+            if isinstance(part, AbstractAsyncContextManager):
+                await stack.enter_async_context(part)
+            else:
+                stack.enter_context(part)
         yield
 
 

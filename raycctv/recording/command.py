@@ -16,6 +16,9 @@ SILENCE_S = 10
 FRAGMENT_S = 1
 """What a crash may cost: a fragment is written when it is complete."""
 
+AUDIO_REFUSED = "Could not find tag for codec"
+"""What ffmpeg says of sound that MP4 cannot hold. Source: ffmpeg 5.1, libavformat/movenc.c."""
+
 _PROBE_S = 1
 """Time in which all streams of the input must have shown up. The packets read meanwhile are recorded. ffmpeg's default of
 5 s would keep that much footage in memory only, at every start."""
@@ -40,7 +43,7 @@ def record_command(camera: CameraName, source: StreamUrl, recording: Recording, 
         transcode_audio: make AAC of the sound, where it is in a form that MP4 cannot hold (G.711 of many cameras).
     """
     pattern = incoming_dir(recording.root, camera) / f"{camera}_%d.mp4"
-    source_options = {"analyzeduration": _PROBE_S * _US_PER_S, "fpsprobesize": 0, **_protocol_options(source)}
+    source_options = {"analyzeduration": _PROBE_S * _US_PER_S, "fpsprobesize": 0, **protocol_options(source)}
     stream = ffmpeg.input(source.reveal(), **source_options)
     output = ffmpeg.output(
         stream["v:0"],
@@ -55,7 +58,7 @@ def record_command(camera: CameraName, source: StreamUrl, recording: Recording, 
         segment_format="mp4",
         segment_format_options=_fragmented(source),
     )
-    outputs = [output] if _is_rtsp(source) else [output, _keyframes(stream, keyframes_path(recording.root, camera))]
+    outputs = [output] if is_rtsp(source) else [output, _keyframes(stream, keyframes_path(recording.root, camera))]
     argv: list[str] = ffmpeg.compile(ffmpeg.merge_outputs(*outputs).global_args("-nostdin", "-loglevel", "error"))
     return argv
 
@@ -70,14 +73,16 @@ def stagger_s(camera: CameraName, segment_s: int) -> int:
     return zlib.crc32(camera.encode()) % segment_s
 
 
-def _protocol_options(source: StreamUrl) -> dict[str, object]:
+def protocol_options(source: StreamUrl) -> dict[str, object]:
+    """Options of ffmpeg for reading a live stream, which gives up after :data:`SILENCE_S`."""
     silence_us = SILENCE_S * _US_PER_S
-    if _is_rtsp(source):
+    if is_rtsp(source):
         return {"rtsp_transport": "tcp", "timeout": silence_us}  # a lost UDP packet is a torn picture for a whole GOP
     return {"rtmp_live": "live", "rw_timeout": silence_us}
 
 
-def _is_rtsp(source: StreamUrl) -> bool:
+def is_rtsp(source: StreamUrl) -> bool:
+    """Whether a camera is asked by RTSP."""
     return source.scheme in ("rtsp", "rtsps")
 
 
@@ -100,7 +105,7 @@ def _fragmented(source: StreamUrl) -> str:
     stream. With ``write_prft`` a fragment says when it was written; by RTSP it would say what the camera's clock showed.
     Source: ffmpeg 5.1, libavformat/file.c, ``min_packet_size``, and movenc.c, ``mov_write_prft_tag``."""
     flags = "+frag_keyframe+empty_moov+default_base_moof"
-    told = "" if _is_rtsp(source) else ":write_prft=wallclock"
+    told = "" if is_rtsp(source) else ":write_prft=wallclock"
     return f"movflags={flags}:frag_duration={FRAGMENT_S * _US_PER_S}:flush_packets=1{told}"
 
 

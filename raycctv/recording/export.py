@@ -90,10 +90,14 @@ def cut_exactly(source: Exported, span: Span, output: Path, on_coded: Callable[[
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
             assert process.stdout is not None
-            for line in process.stdout:
-                key, _, value = line.strip().partition("=")
-                if key == "out_time_us" and value.isdigit():
-                    on_coded(int(value) / 1e6)
+            try:
+                for line in process.stdout:
+                    key, _, value = line.strip().partition("=")
+                    if key == "out_time_us" and value.isdigit():
+                        on_coded(int(value) / 1e6)
+            except BaseException:
+                process.kill()
+                raise
         if process.returncode:
             output.unlink(missing_ok=True)
             errors.seek(0)

@@ -10,7 +10,7 @@ from raycctv.config import Recording, StreamUrl
 from raycctv.errors import RecordingError
 from raycctv.process import DetachedProcess, KeptProcess
 from raycctv.recording.changes import KeyframeList, take_off
-from raycctv.recording.command import SILENCE_S, keyframes_path, record_command
+from raycctv.recording.command import AUDIO_REFUSED, SILENCE_S, keyframes_path, record_command
 from raycctv.recording.filing import HEADER_BYTES, described, file_closed, open_files, set_aside
 from raycctv.recording.layout import BROKEN, RUN_DIR, incoming_dir, make_writable
 from raycctv.types import Arrival, CameraName, Segment
@@ -27,9 +27,6 @@ _STALLED_S = SILENCE_S + 5.0
 
 _FROZEN_S = 3.0
 """Time for which a recorder may be stopped from outside."""
-
-_AUDIO_REFUSED = "Could not find tag for codec"
-"""What ffmpeg says of sound that MP4 cannot hold. Source: ffmpeg 5.1, libavformat/movenc.c."""
 
 
 class Recorder:
@@ -105,7 +102,7 @@ class Recorder:
         set_aside(self._incoming)
         self._keyframes.forget()
         ran = self._kept.check()
-        if not ran and _AUDIO_REFUSED in self.last_error and self._kept.argv == tuple(self._copying):
+        if not ran and AUDIO_REFUSED in self.last_error and self._kept.argv == tuple(self._copying):
             self._transcode_audio()
         return ran
 

@@ -5,12 +5,27 @@ again by :meth:`.Service.part`.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from fastapi import APIRouter
 
-from raycctv.console.routes import accounts, audit, cameras, description, live_updates, session, system, tokens
+from raycctv.console.routes import (
+    accounts,
+    audit,
+    cameras,
+    description,
+    events,
+    exports,
+    films,
+    live_updates,
+    pictures,
+    session,
+    streams,
+    system,
+    timeline,
+    tokens,
+)
 from raycctv.console.service import Service
 from raycctv.console.system import watched
 
@@ -25,8 +40,20 @@ ROUTERS: list[APIRouter] = [
     accounts.router,
     tokens.router,
     audit.router,
+    pictures.router,
+    streams.router,
+    films.router,
+    timeline.router,
+    events.router,
+    exports.router,
     description.router,
 ]
 """What takes an account, all of it: which one, each route says."""
 
-LIFESPANS: list[Callable[[Service], AbstractContextManager[Any]]] = [watched]
+LIFESPANS: list[Callable[[Service], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]] = [
+    watched,
+    pictures.running,
+    films.running,
+    exports.running,
+    streams.running,
+]
