@@ -9,6 +9,9 @@ KINDS = (
 
 ROLES = (N_("viewer"), N_("operator"), N_("administrator"))
 
+REASONS = (N_("superseded"), N_("detector unavailable"), N_("verdict timeout"), N_("disconnected"))
+"""Why crops were dropped, with a space for each underscore."""
+
 ACTS = (
     N_("changed account"), N_("changed own password"), N_("deleted an export"), N_("downloaded"), N_("exported"),
     N_("logged in"),
