@@ -20,6 +20,8 @@ from running_console import DESK, PHONE, Running, await_event, chromium, logged_
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "images"
 QUALITY = 80
 SETTLE_MS = 2500
+_PICTURES_THERE = """() => [...document.querySelectorAll('img:not([hidden])')].every(
+    image => image.naturalWidth > 0 || image.offsetParent === null || image.getBoundingClientRect().top > innerHeight)"""
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": DESK, "color_scheme": "light"},
     "dark": {"viewport": DESK, "color_scheme": "dark"},
@@ -41,6 +43,7 @@ def main() -> None:
                     page.goto(path)
                     prepare(page, name)
                     page.wait_for_timeout(SETTLE_MS)
+                    page.wait_for_function(_PICTURES_THERE, timeout=60_000)
                     save(page, PICTURES / f"console-{name}{'' if look == 'light' else f'-{look}'}.webp")
         with logged_in(browser, running.url, None, **LOOKS["light"]) as page:
             page.goto("/login")
