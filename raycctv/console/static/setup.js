@@ -352,6 +352,7 @@ byId("save").onclick = () => attempt(async () => {
   await new Promise((done) => { byId("confirm").addEventListener("close", done, { once: true }); });
   if (byId("confirm").returnValue !== "save") return;
   byId("save").disabled = true;
+  byId("unsaved").textContent = _("Saving ...");
   try {
     const saved = await send("PUT", api, change);
     notice(saved.problem ?? _("Saved; {camera} is read with the new settings.", { camera }), saved.problem !== null);
