@@ -110,7 +110,7 @@ def prepare(page: Page, name: str) -> None:
             slider.press("ArrowRight")
         page.locator("#try").click()
         page.locator("#trial-state").get_by_text("Tried all").or_(page.get_by_text("Tried the last")).wait_for(timeout=200_000)
-        page.locator("#results").scroll_into_view_if_needed()
+        page.locator("#results").evaluate("results => results.scrollIntoView()")
 
 
 def save(page: Page, path: Path) -> None:

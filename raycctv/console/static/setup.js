@@ -336,6 +336,7 @@ function triedEntry(event) {
   title.textContent = `${_(event.kind)} ${percent(event.score, 0)}`;
   const why = document.createElement("small");
   why.textContent = [event.zones.join(", "), event.why].filter(Boolean).join(" · ");
+  why.title = event.why;
   words.append(title, " ", timeElement(event.started_at, "time"), why);
   entry.append(picture, words);
   return entry;
