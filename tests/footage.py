@@ -1,10 +1,12 @@
 """Segments as recorders write them, and what ffmpeg finds in a file."""
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 from support import NS, T0_NS
 
 from raycctv.recording.command import FRAGMENT_S
@@ -41,3 +43,13 @@ def frame_times_s(path: Path) -> list[float]:
     command = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [float(line.rstrip(",")) for line in done.stdout.split()]
+
+
+def remuxes() -> set[int]:
+    """Pids of the ffmpegs that this process has started to show something live."""
+    found = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # it ends just now
+            if "-frag_duration" in child.cmdline():
+                found.add(child.pid)
+    return found

@@ -77,6 +77,17 @@ def open_files(pid: int | None, folder: Path) -> Iterator[Path]:
                     yield folder / path.name
 
 
+def growing(incoming: Path) -> Path | None:
+    """The file that was written last and holds more than a header, if any."""
+    found = []
+    for path in incoming.glob("*.mp4"):
+        with contextlib.suppress(FileNotFoundError):  # filed meanwhile
+            status = path.stat()
+            if status.st_size >= HEADER_BYTES:
+                found.append((status.st_mtime_ns, path))
+    return max(found)[1] if found else None
+
+
 def set_aside(incoming: Path) -> None:
     """Give what an ended recorder left names that the next one, which numbers its files from 0 again, does not take.
 
@@ -105,7 +116,7 @@ def _row(root: Path, camera: CameraName, path: Path, media: Media) -> Segment:
     return Segment(
         camera=camera,
         path=path.relative_to(root).as_posix(),
-        started_at_ns=_started_at_ns(_told_ns(path), status.st_mtime_ns - media.duration_ns),
+        started_at_ns=_started_at_ns(told_ns(path), status.st_mtime_ns - media.duration_ns),
         duration_ns=media.duration_ns,
         size_bytes=status.st_size,
         codec=media.codec,
@@ -160,8 +171,8 @@ def _move_to_broken(broken: Path, path: Path, reason: Unplayable) -> None:
     log.warning("%s: moved to %s: %s", path.name, target, reason)
 
 
-def _told_ns(path: Path) -> int | None:
-    """When the file begins, as its first fragment tells, or else its name."""
+def told_ns(path: Path) -> int | None:
+    """When the file begins, to the second, as its first fragment tells, or else its name. Reads little of it."""
     first = next(fragments(path), None)
     if first is None or first.written_at_ns is None:
         return named_at_ns(path.name)

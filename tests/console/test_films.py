@@ -1,5 +1,7 @@
 """Recorded footage by HTTP: what ffprobe finds in it, ranges, gaps, and who may not see it."""
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from httpx2 import Response
 from support import NS, T0_NS
 
 from raycctv.clock import iso
+from raycctv.recording.filing import told_ns
 
 
 def at(seconds: float) -> str:
@@ -134,3 +137,43 @@ def test_who_saw_footage_is_written_down(viewer: TestClient, desk: Desk) -> None
     content(viewer, film(viewer, 0, 30).json()["url"])
     notes = desk.app.state.service.audit.notes(what="saw footage")
     assert [(note.account, note.camera, note.details["start"]) for note in notes] == [("viewer", "gate", at(0))]
+
+
+def test_what_is_being_written_now_is_shown_too_and_plays_on_when_it_has_been_filed(
+    viewer: TestClient, desk: Desk, fragmented: Path, tmp_path: Path
+) -> None:
+    """Events of the last minute are what people look at first."""
+    incoming = desk.root / "gate" / "incoming"
+    incoming.mkdir()
+    path = incoming / "gate_3.mp4"
+    whole = fragmented.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])  # its last fragment is torn
+    os.utime(path, ns=(T0_NS + 87 * NS, T0_NS + 87 * NS))
+    told = film(viewer, 65, 100).json()
+    assert told["pieces"][0]["from"] == at(65)
+    assert told["pieces"][1]["to"] == at(87)
+    first = content(viewer, told["url"], Range="bytes=0-99999")
+    path.write_bytes(whole)  # the recorder goes on
+    os.utime(path, ns=(T0_NS + 90 * NS, T0_NS + 90 * NS))
+    path.rename(desk.root / "gate" / "filed.mp4")
+    rest = content(viewer, told["url"], Range="bytes=100000-")
+    assert rest.headers["etag"] == first.headers["etag"]
+    (tmp_path / "film.mp4").write_bytes(first.content + rest.content)
+    found = probed(tmp_path / "film.mp4")
+    assert float(found["format"]["duration"]) == pytest.approx(told["duration_s"], abs=0.1)
+    assert 5 + 4 < told["duration_s"] < 5 + 8
+
+
+def test_timeline_has_what_is_being_written_now(viewer: TestClient, desk: Desk, clip: Path) -> None:
+    incoming = desk.root / "gate" / "incoming"
+    incoming.mkdir()
+    told = ["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof", "-write_prft", "wallclock"]
+    path = incoming / "gate_3.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(clip), "-c", "copy", *told, str(path)], check=True)
+    begun_ns = told_ns(path)
+    assert begun_ns is not None
+    os.utime(path, ns=(begun_ns + 9 * NS, begun_ns + 9 * NS))
+    desk.clock.step((begun_ns - desk.clock.now_ns()) / NS + 9)
+    query = {"from": iso(begun_ns - 60 * NS), "to": iso(begun_ns + 60 * NS)}
+    (gate,) = viewer.get("/api/timeline", params=query).json()["cameras"]
+    assert gate["recorded"] == [{"from": iso(begun_ns), "to": iso(begun_ns + 9 * NS)}]

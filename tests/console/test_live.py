@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from desk import GATE, Desk
 from fastapi.testclient import TestClient
-from footage import frame_times_s
+from footage import frame_times_s, remuxes
 from support import NS, T0_NS, until
 
 from raycctv.config import Camera, StreamUrl
@@ -99,10 +99,6 @@ def served(desk: Desk, port: int) -> Iterator[str]:
 
 def cookies(client: TestClient) -> dict[str, str]:
     return dict(client.cookies.items())
-
-
-def remuxes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "-frag_duration" in child.cmdline()]
 
 
 def watch(base: str, client: TestClient, size_bytes: int) -> bytes:
@@ -228,7 +224,7 @@ def test_console_that_ends_takes_its_processes_with_it(
         looking = threading.Thread(target=lambda: _until_cut(base, viewer))
         looking.start()
         until(lambda: bool(remuxes()), 20)
-        (pid,) = [process.pid for process in remuxes()]
+        (pid,) = remuxes()
     looking.join(20)
     until(lambda: not psutil.pid_exists(pid), 10)
 

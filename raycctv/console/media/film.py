@@ -17,7 +17,7 @@ import numpy as np
 
 from raycctv.clock import NS_PER_S
 from raycctv.console.media.header import MovieTrack, codec_name, movie_header, playable_entry
-from raycctv.console.media.samples import Indexed, Ticks, Track, index
+from raycctv.console.media.samples import Indexed, Ticks, Track, index, read_index
 from raycctv.errors import RecordingError
 from raycctv.types import Segment, Span
 
@@ -41,6 +41,17 @@ class Piece:
     to_ns: int
 
 
+class Held:
+    """A file that is kept open, since it will soon be called otherwise."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Bytes [begin, end) of a file."""
@@ -48,6 +59,7 @@ class Slice:
     path: Path
     begin: int
     end: int
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -87,15 +99,18 @@ class Film:
         while begin < end:
             one, at = self._slices[number], self._begins[number]
             stop = min(end, at + one.end - one.begin)
-            yield from _file_bytes(one.path, one.begin + begin - at, one.begin + stop - at)
+            yield from _file_bytes(one, one.begin + begin - at, one.begin + stop - at)
             begin, number = stop, number + 1
 
 
-def film(segments: Sequence[Segment], root: Path, span: Span, *, keyframes_only: bool = False) -> Film:
+def film(
+    segments: Sequence[Segment], root: Path, span: Span, *, keyframes_only: bool = False, growing: Path | None = None
+) -> Film:
     """The footage of ``span``, from the keyframe before its start to its end.
 
     Args:
         segments: those that share time with the span, oldest first.
+        growing: what the camera's recorder writes now, as far as it is written.
         keyframes_only: nothing between keyframes, and no sound, for playing at many times the speed.
 
     Raises:
@@ -112,10 +127,25 @@ def film(segments: Sequence[Segment], root: Path, span: Span, *, keyframes_only:
             continue
         if not cutter.fits(indexed):
             return cutter.film(segment.started_at_ns, left_out)
-        cutter.add(segment, root / segment.path, indexed)
+        cutter.add(segment.started_at_ns, root / segment.path, indexed)
+    if growing is not None:
+        _add_growing(cutter, growing)
     if not cutter.pieces:
         raise RecordingError(f"{span.camera}: there is no frame in that span{': ' if left_out else ''}{'; '.join(left_out)}")
     return cutter.film(None, left_out)
+
+
+def _add_growing(cutter: "_Cutter", path: Path) -> None:
+    """It is filed within a minute; until then its last fragment says when it began. It may be filed meanwhile."""
+    try:
+        held, status = Held(path), path.stat()
+        indexed = read_index(path, status.st_size)
+    except (OSError, RecordingError):
+        return
+    video = indexed.video
+    length_s = video.seconds(video.dts[-1] + video.duration[-1] - video.dts[0])
+    if cutter.fits(indexed):
+        cutter.add(status.st_mtime_ns - round(length_s * NS_PER_S), path, indexed, held)
 
 
 class _Cutter:
@@ -135,11 +165,11 @@ class _Cutter:
         """Whether its frames can follow those taken so far in one track."""
         return self._format is None or self._format == self._format_of(indexed)
 
-    def add(self, segment: Segment, path: Path, indexed: Indexed) -> None:
-        """Take the part of the segment that lies in the span, if any does."""
+    def add(self, started_ns: int, path: Path, indexed: Indexed, held: Held | None = None) -> None:
+        """Take the part of a file that lies in the span, if any does."""
         video = indexed.video
         shown_s = (video.dts + video.shift - video.dts[0] - video.shift[0]) / video.header.timescale
-        from_s, to_s = ((at_ns - segment.started_at_ns) / NS_PER_S for at_ns in (self._span.from_ns, self._span.to_ns))
+        from_s, to_s = ((at_ns - started_ns) / NS_PER_S for at_ns in (self._span.from_ns, self._span.to_ns))
         first, last = _wanted(video, shown_s, from_s, to_s)
         if first >= last:
             return
@@ -156,11 +186,11 @@ class _Cutter:
             begin_s = video.seconds(video.dts[first] + video.shift[first])
             heard_s = indexed.audio.dts / indexed.audio.header.timescale
             sound = np.flatnonzero((heard_s >= begin_s) & (heard_s < begin_s + length_s))
-        offsets, sound_offsets = self._place(path, video, chosen, indexed.audio, sound)
+        offsets, sound_offsets = self._place(path, held, video, chosen, indexed.audio, sound)
         self._video.add(video, chosen, offsets, at_s, at_s + length_s)
         if self._audio is not None and indexed.audio is not None and len(sound):
             self._audio.add(indexed.audio, sound, sound_offsets, at_s + float(heard_s[sound[0]]) - begin_s, at_s + length_s)
-        from_ns = segment.started_at_ns + round(float(shown_s[first]) * NS_PER_S)
+        from_ns = started_ns + round(float(shown_s[first]) * NS_PER_S)
         self.pieces.append(Piece(at_s, from_ns, from_ns + round(length_s * NS_PER_S)))
 
     def film(self, continues_ns: int | None, left_out: list[str]) -> Film:
@@ -190,13 +220,13 @@ class _Cutter:
                 self._audio = MovieTrack(indexed.audio.header)
 
     def _place(
-        self, path: Path, video: Track, chosen: Ticks, audio: Track | None, sound: Ticks
+        self, path: Path, held: Held | None, video: Track, chosen: Ticks, audio: Track | None, sound: Ticks
     ) -> tuple[Ticks, Ticks]:  # fmt: skip
         """Take the bytes of these samples; returns where each lies then, counted from the first byte of all media."""
         if self._keyframes_only:
             sizes = video.size_bytes[chosen]
             self._slices += [
-                Slice(path, begin, begin + size)
+                Slice(path, begin, begin + size, held)
                 for begin, size in zip(video.offset[chosen].tolist(), sizes.tolist(), strict=True)
             ]
             offsets = self._bytes + np.cumsum(sizes) - sizes
@@ -208,7 +238,7 @@ class _Cutter:
         begin = min(int(offset.min()) for offset, _ in ranges)
         end = max(int((offset + size).max()) for offset, size in ranges)
         moved = self._bytes - begin
-        self._slices.append(Slice(path, begin, end))
+        self._slices.append(Slice(path, begin, end, held))
         self._bytes += end - begin
         return ranges[0][0] + moved, (ranges[-1][0] + moved if len(sound) else sound)
 
@@ -226,19 +256,16 @@ def _wanted(
     return (first, last) if from_s < ends_s else (0, 0)
 
 
-def _file_bytes(path: Path, begin: int, end: int) -> Iterator[bytes]:
+def _file_bytes(one: Slice, begin: int, end: int) -> Iterator[bytes]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise RecordingError(f"{path}: is gone: {error.strerror}") from error
-    try:
+        held = one.held or Held(one.path)
         while begin < end:
-            block = os.pread(descriptor, min(_BLOCK_BYTES, end - begin), begin)
+            block = os.pread(held.descriptor, min(_BLOCK_BYTES, end - begin), begin)
             if not block:
-                raise RecordingError(f"{path}: is shorter than it was")
+                raise RecordingError(f"{one.path}: is shorter than it was")
             yield block
             begin += len(block)
+    except FileNotFoundError as error:
+        raise RecordingError(f"{one.path}: is gone") from error
     except OSError as error:
-        raise RecordingError(f"{path}: cannot be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
+        raise RecordingError(f"{one.path}: cannot be read: {error.strerror}") from error

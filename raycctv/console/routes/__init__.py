@@ -21,6 +21,7 @@ from raycctv.console.routes import (
     live_updates,
     pictures,
     session,
+    setup,
     streams,
     system,
     timeline,
@@ -40,6 +41,7 @@ ROUTERS: list[APIRouter] = [
     accounts.router,
     tokens.router,
     audit.router,
+    setup.router,
     pictures.router,
     streams.router,
     films.router,
@@ -56,4 +58,5 @@ LIFESPANS: list[Callable[[Service], AbstractContextManager[Any] | AbstractAsyncC
     films.running,
     exports.running,
     streams.running,
+    setup.running,
 ]

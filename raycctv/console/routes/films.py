@@ -12,12 +12,14 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from raycctv.clock import iso
+from raycctv.clock import iso, parse_iso
 from raycctv.console.access import Seen, audit, still
 from raycctv.console.instants import From, To, span_of
 from raycctv.console.media.film import Film, film
 from raycctv.console.service import Service, service
 from raycctv.errors import RecordingError
+from raycctv.recording.filing import growing
+from raycctv.recording.layout import incoming_dir
 from raycctv.types import Span
 
 log = logging.getLogger(__name__)
@@ -69,31 +71,46 @@ class FilmAnswer(BaseModel):
 
 
 class Films:
-    """The films that somebody looked at last: a player asks for many ranges of each."""
+    """The films that somebody looked at last: a player asks for many ranges of each, and gets them of the same."""
 
     def __init__(self, parts: Service) -> None:
         self._parts = parts
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[object, ...], Film] = OrderedDict()
+        self._kept: OrderedDict[tuple[Span, bool], Film] = OrderedDict()
 
-    def get(self, span: Span, keyframes_only: bool) -> Film:
-        """The film of a span.
+    def described(self, span: Span, keyframes_only: bool) -> tuple[Film, Span]:
+        """What there is of a span now, and by which span it is found again: it ends where footage does.
 
         Raises:
             RecordingError: there is no frame in it.
         """
-        segments = self._parts.catalog.segments(span.camera, span.from_ns, span.to_ns)
-        key = (span, keyframes_only, *((one.path, one.size_bytes) for one in segments))
+        parts, root = self._parts, self._parts.config.recording.root
+        segments = parts.catalog.segments(span.camera, span.from_ns, span.to_ns)
+        last_ns = max((one.ended_at_ns for one in segments), default=0)
+        now = growing(incoming_dir(root, span.camera)) if max(last_ns, span.from_ns) < span.to_ns else None
+        made = film(segments, root, span, keyframes_only=keyframes_only, growing=now)
+        to_ns = parse_iso(iso(min(span.to_ns, made.pieces[-1].to_ns)))  # as an address says it
+        found = Span(span.camera, span.from_ns, max(to_ns, span.from_ns + 1_000_000))
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                self._kept.move_to_end(key)
-                return kept
-        made = film(segments, self._parts.config.recording.root, span, keyframes_only=keyframes_only)
-        with self._lock:
-            self._kept[key] = made
+            self._kept[found, keyframes_only] = made
             while len(self._kept) > _FILMS_KEPT:
                 self._kept.popitem(last=False)
+        return made, found
+
+    def played(self, span: Span, keyframes_only: bool) -> Film:
+        """The film that was described, if it is remembered; otherwise what there is of the span now.
+
+        Raises:
+            RecordingError: there is no frame in it.
+        """
+        with self._lock:
+            kept = self._kept.get((span, keyframes_only))
+            if kept is not None:
+                self._kept.move_to_end((span, keyframes_only))
+                return kept
+        made, _ = self.described(span, keyframes_only)
+        with self._lock:
+            self._kept[span, keyframes_only] = made
         return made
 
     def forget(self, gone: Film) -> None:
@@ -113,9 +130,10 @@ def running(parts: Service) -> Iterator[None]:
 @router.get("/api/cameras/{camera}/film", responses=_KINDS)
 def described(request: Request, camera: Seen, from_ns: From, to_ns: To, keyframes: Keyframes = False) -> FilmAnswer:
     """What there is of a span, from the keyframe before ``from``, and where it is as one MP4. Gaps are left out."""
-    made = _film(request, camera, from_ns, to_ns, keyframes)
-    ends = iso(min(to_ns, made.pieces[-1].to_ns))
-    query = f"from={iso(from_ns)}&to={ends}{'&keyframes=true' if keyframes else ''}"
+    span = span_of(camera, from_ns, to_ns, LONGEST_S)
+    with _nothing_is_404():
+        made, found = service(request).part(Films).described(span, keyframes)
+    query = f"from={iso(found.from_ns)}&to={iso(found.to_ns)}{'&keyframes=true' if keyframes else ''}"
     pieces = [FilmPiece(at_s=round(one.at_s, 6), from_=iso(one.from_ns), to=iso(one.to_ns)) for one in made.pieces]
     return FilmAnswer(
         camera=camera, url=f"/api/cameras/{camera}/film.mp4?{query}", codec=made.codec, duration_s=round(made.duration_s, 6),
@@ -138,7 +156,9 @@ def described(request: Request, camera: Seen, from_ns: From, to_ns: To, keyframe
 def played(request: Request, camera: Seen, from_ns: From, to_ns: To, keyframes: Keyframes = False) -> Response:
     """The footage of a span as one MP4, of which any range of bytes may be asked for. Nothing is coded again: these are the
     recorded packets."""
-    made = _film(request, camera, from_ns, to_ns, keyframes)
+    span = span_of(camera, from_ns, to_ns, LONGEST_S)
+    with _nothing_is_404():
+        made = service(request).part(Films).played(span, keyframes)
     audit(request, "saw footage", camera, ongoing=True, start=iso(from_ns), end=iso(to_ns))
     headers = {"ETag": f'"{made.tag}"', "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
     if request.headers.get("if-none-match") == headers["ETag"]:
@@ -154,10 +174,10 @@ def played(request: Request, camera: Seen, from_ns: From, to_ns: To, keyframes: 
     return StreamingResponse(_sent(request, made, begin, end), status, headers, media_type="video/mp4")
 
 
-def _film(request: Request, camera: Seen, from_ns: int, to_ns: int, keyframes: bool) -> Film:
-    span = span_of(camera, from_ns, to_ns, LONGEST_S)
+@contextmanager
+def _nothing_is_404() -> Iterator[None]:
     try:
-        return service(request).part(Films).get(span, keyframes)
+        yield
     except RecordingError as error:
         raise HTTPException(404, str(error)) from error
 

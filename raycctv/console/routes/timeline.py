@@ -12,6 +12,8 @@ from raycctv.console.instants import From, To, span_of
 from raycctv.console.page import render
 from raycctv.console.service import Service, service
 from raycctv.recording.coverage import Cause, coverage
+from raycctv.recording.filing import growing, told_ns
+from raycctv.recording.layout import incoming_dir
 from raycctv.types import CAMERA_OFFLINE, HEALTH_KINDS, NO_CAMERA, CameraName, Category, Event, Span, category_of
 
 router = APIRouter(tags=["footage"])
@@ -19,6 +21,8 @@ router = APIRouter(tags=["footage"])
 LONGEST_S = 8 * 86400.0
 _FILING_S = 30.0
 """Time after a segment's end within which it is filed, at the latest."""
+
+_ADJOINING_NS = 3 * NS_PER_S
 
 _EVENTS_MAX = 20_000
 """Events of one answer; a day of 32 cameras has a few thousand."""
@@ -54,7 +58,7 @@ class TimelineCamera(BaseModel):
     """One camera's time.
 
     Attributes:
-        recorded: filed footage; what is being written now follows within a minute or so.
+        recorded: footage, what is being written now included.
         gaps: from its first footage on, oldest first.
         events: oldest first.
         coverage: recorded over sent; null before the first footage.
@@ -121,7 +125,27 @@ def _rows(parts: Service, cameras: list[CameraName], from_ns: int, to_ns: int) -
         if event.camera in events:
             events[event.camera].append(event)
     filed_ns = parts.clock.now_ns() - round((parts.config.recording.segment_s + _FILING_S) * NS_PER_S)
-    return [_row(parts, Span(name, from_ns, to_ns), spans.get(name, []), events[name], filed_ns) for name in cameras]
+    rows = []
+    for name in cameras:
+        recorded = _with_growing(parts, name, spans.get(name, []), to_ns)
+        rows.append(_row(parts, Span(name, from_ns, to_ns), recorded, events[name], filed_ns))
+    return rows
+
+
+def _with_growing(
+    parts: Service, camera: CameraName, recorded: list[tuple[int, int]], to_ns: int
+) -> list[tuple[int, int]]:  # fmt: skip
+    """And what is being written now. Its files tell when they begin to the second."""
+    path = growing(incoming_dir(parts.config.recording.root, camera)) if parts.clock.now_ns() <= to_ns else None
+    try:
+        begin_ns, end_ns = (None, 0) if path is None else (told_ns(path), path.stat().st_mtime_ns)
+    except OSError:  # filed meanwhile
+        return recorded
+    if begin_ns is None or begin_ns >= end_ns:
+        return recorded
+    if recorded and begin_ns - recorded[-1][1] < _ADJOINING_NS:
+        return [*recorded[:-1], (recorded[-1][0], max(end_ns, recorded[-1][1]))]
+    return [*recorded, (begin_ns, end_ns)]
 
 
 def _row(parts: Service, span: Span, recorded: list[tuple[int, int]], events: list[Event], filed_ns: int) -> TimelineCamera:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from footage import frame_times_s, probed
+from footage import frame_times_s, probed, remuxes
 from servers.rtsp import PASSWORD, RtspCamera, missing_for_rtsp
 
 from raycctv.config import StreamUrl
@@ -47,14 +47,9 @@ def with_streams(url: str, use: Callable[[Streams], Awaitable[None]]) -> None:
                 await streams.close()
         assert streams.running == {}
 
-    before = ffmpegs()
+    before = remuxes()
     asyncio.run(run())
-    assert ffmpegs() <= before
-
-
-def ffmpegs() -> set[int]:
-    """Those that this process has started to show something; the simulated camera is another."""
-    return {child.pid for child in psutil.Process().children() if "-frag_duration" in child.cmdline()}
+    assert remuxes() <= before
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
@@ -97,11 +92,11 @@ def test_viewer_gets_a_film_that_begins_with_a_keyframe_at_0(camera: SimulatedCa
 
 def test_many_viewers_are_one_process_and_the_last_ends_it(camera: SimulatedCamera, url: str) -> None:
     async def use(streams: Streams) -> None:
-        before = ffmpegs()
+        before = remuxes()
         async with contextlib.AsyncExitStack() as looking:
             watched = await asyncio.gather(*(looking.enter_async_context(streams.watch(GATE)) for _ in range(10)))
             assert streams.running == {GATE: 10}
-            pids = ffmpegs() - before
+            pids = remuxes() - before
             assert pids == {streams.pid(GATE)}
             contents = await asyncio.gather(*(seen(viewer, 6) for _, viewer in watched))
             assert all(len(content) > 10_000 for content in contents)
