@@ -7,7 +7,7 @@ TEST_STAMP := $(STAMP)-test
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help demo test test-slow test-faults notebooks check setup requirements clean
+.PHONY: help demo test test-slow test-faults notebooks check messages screenshots setup requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ check: $(TEST_STAMP) ## style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+messages: $(STAMP) ## what the console says, for translators: raycctv/console/po/*/LC_MESSAGES/console.po
+	scripts/messages.sh
+
+screenshots: $(TEST_STAMP) ## the pictures of docs/console.md, anew
+	$(PYTHON) scripts/console_screenshots.py
 
 setup: $(STAMP) ## system packages, virtual environment, footage, weights
 

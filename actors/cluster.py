@@ -303,6 +303,11 @@ def status(supervisor: Any) -> dict[str, Any]:
     return answer
 
 
+def in_a_job() -> bool:
+    """Whether this process is a submitted job, whose output everybody reads who sees the dashboard."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+
+
 def first_password() -> tuple[str, str] | None:
     """Name and password of the console's first administrator, where it was made now; told once."""
     with _own_errors("the console does not answer"):

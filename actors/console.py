@@ -1,6 +1,10 @@
 """The web console, served by the cluster."""
 
+import logging
+import math
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +20,10 @@ from raycctv.errors import ClusterError
 from raycctv.sealing import Sealed
 from raycctv.types import CameraName, Picture
 
-_ANSWER_S = 30.0
+log = logging.getLogger(__name__)
+
 _PICTURE_S = 5.0
+_READERS_S = 5.0
 
 
 @ray.remote
@@ -77,6 +83,9 @@ class RayCluster:
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
+        self._lock = threading.Lock()
+        self._readers: dict[CameraName, str] = {}
+        self._readers_asked_s = -math.inf
 
     def status(self) -> dict[str, Any]:
         from actors import cluster
@@ -84,15 +93,32 @@ class RayCluster:
         return cluster.status(_supervisor())
 
     def picture(self, camera: CameraName, width_px: int) -> Picture | None:
-        told = self.status().get(names.reader(camera), {})
-        if "actor" not in told:
-            return None
-        try:
-            reader: Any = ray.get_actor(told["actor"], namespace=names.NAMESPACE)
-            picture: Picture | None = ray.get(reader.picture.remote(camera, width_px), timeout=_PICTURE_S)
-        except (RayError, ValueError, TimeoutError) as error:
-            raise ClusterError(f"the reader of {camera} does not answer: {error}") from error
+        known = self._readers.get(camera)
+        picture = None if known is None else self._asked(known, camera, width_px)
+        if picture is None and self._reader_of(camera) not in (None, known):
+            picture = self._asked(self._readers[camera], camera, width_px)
         return picture
+
+    def _asked(self, reader: str, camera: CameraName, width_px: int) -> Picture | None:
+        """What the reader has; None where it has nothing, does not read the camera any more, or is gone."""
+        try:
+            actor: Any = ray.get_actor(reader, namespace=names.NAMESPACE)
+            picture: Picture | None = ray.get(actor.picture.remote(camera, width_px), timeout=_PICTURE_S)
+        except (RayError, ValueError, TimeoutError) as error:
+            log.info("%s gives no picture of %s: %s", reader, camera, error)
+            return None
+        return picture
+
+    def _reader_of(self, camera: CameraName) -> str | None:
+        """The name of its reader, asked of the supervisor no more often than every few seconds."""
+        with self._lock:
+            if time.monotonic() - self._readers_asked_s > _READERS_S:
+                self._readers_asked_s = time.monotonic()
+                status = self.status()
+                self._readers = {
+                    CameraName(name.partition(":")[2]): told["actor"] for name, told in status.items() if "actor" in told
+                }
+            return self._readers.get(camera)
 
     def reload(self, config: Config) -> None:
         from actors import cluster

@@ -4,8 +4,8 @@ from typing import Any
 
 from actors.names import NAMESPACE
 
-_CONCURRENCY = {"supervisor": 8, "reader": 2, "storage": 3, "sink": 1, "console": 4}
-"""Threads for calls, so that a status is answered while something else is; a detector is async and needs none."""
+_CONCURRENCY = {"supervisor": 8, "reader": 2, "storage": 3, "sink": 1, "console": 4, "detector": 2}
+"""Threads for calls, so that a status is answered while something else is; a detector has others for its questions."""
 
 
 def options(kind: str, name: str, cpus: float = 0.0, gpus: float = 0.0) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class _Planning:
     def _backstage(self, footage: bool) -> dict[str, Placed]:
         """Sinks, and storage where anything is recorded."""
         config = self._config
-        told = digest(config.model_copy(update={"cameras": {}}))
+        told = digest(config.model_copy(update={"cameras": {}, "console": None}))
         kept = digest(_without_servers(config).model_copy(update={"cameras": {}}))
         actors = {self._sinks[name]: Placed(node, told) for name, node in self._storages.items()}
         if footage:
@@ -271,4 +271,4 @@ def _beside(node: Node, detectors: Mapping[str, Placed]) -> list[str]:
 
 def _without_servers(config: Config) -> Config:
     """A configuration without what only the sink cares for."""
-    return config.model_copy(update={"elasticsearch": None, "notify": Notify()})
+    return config.model_copy(update={"elasticsearch": None, "notify": Notify(), "console": None})

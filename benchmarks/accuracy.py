@@ -25,11 +25,15 @@ import csv
 import io
 import itertools
 import json
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -577,19 +581,26 @@ def event_rows(data: Path, backend: str, quick: bool) -> Iterator[Row]:
 
 
 def quiet_rows(data: Path, backend: str, minutes: float, quick: bool) -> Iterator[Row]:
-    """Clips in which nobody is, one after the other; each is made, looked at and thrown away."""
+    """Clips in which nobody is; each is made, looked at and thrown away, as many at a time as there are cores."""
     sums: dict[str, EventCounts] = {}
     quiet = quiet_footage.clips(minutes)
-    for one in [clip for clip in quiet if (clip.place, clip.weather) in QUICK_QUIET] if quick else quiet:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "quiet.mp4"
-            encode(one.pictures(data), path, fps=quiet_footage.FPS, gop=2 * quiet_footage.FPS)
-            events = told(path, backend)
-        counts = EventCounts(0, 0, 0, len(events), len(events), one.seconds, [], "quiet")
-        sums[one.half] = sums[one.half] + counts if one.half in sums else counts
-        yield counts.row(one.name, one.half)
+    chosen = [one for one in quiet if (one.place, one.weather) in QUICK_QUIET] if quick else quiet
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
+        for one, events in zip(chosen, pool.map(partial(told_of_quiet, data, backend), chosen), strict=True):
+            counts = EventCounts(0, 0, 0, len(events), len(events), one.seconds, [], "quiet")
+            sums[one.half] = sums[one.half] + counts if one.half in sums else counts
+            yield counts.row(one.name, one.half)
     for half, counts in sums.items():
         yield counts.row("all", half)
+
+
+def told_of_quiet(data: Path, backend: str, one: quiet_footage.Quiet) -> list[Told]:
+    """The events of a clip that is made for this."""
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "quiet.mp4"
+        encode(one.pictures(data), path, fps=quiet_footage.FPS, gop=2 * quiet_footage.FPS)
+        return told(path, backend)
 
 
 def _swaying(data: Path, folder: Path) -> Path:

@@ -64,10 +64,11 @@ def to_and_fro(loop: list[Image], count: int) -> Iterator[Image]:
 # --- places
 
 
-def _of_width(picture: Any) -> Image:
-    """At the width at which all is shown, with an even height."""
-    height = round(picture.shape[0] * WIDTH_PX / picture.shape[1]) // 2 * 2
-    return np.asarray(cv2.resize(picture, (WIDTH_PX, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+def _shown(picture: Any) -> Image:
+    """As wide as it is, but no wider than :data:`WIDTH_PX`, with an even height."""
+    width = min(WIDTH_PX, picture.shape[1])
+    height = round(picture.shape[0] * width / picture.shape[1]) // 2 * 2
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _read(path: Path) -> Image:
@@ -90,7 +91,7 @@ def clip(name: str) -> Callable[[Path, float, float], list[Image]]:
             if not there or at_s >= end_s or len(found) == _LOOP_FRAMES:
                 return found
             if at_s >= start_s and index % step == 0:
-                found.append(_of_width(picture))
+                found.append(_shown(picture))
         return found
 
     return pictures
@@ -104,7 +105,7 @@ def vtest(data: Path, start_s: float, end_s: float) -> list[Image]:
 
 def waving_trees(data: Path, first: float, last: float) -> list[Image]:
     """Trees that sway, every other of 15 pictures a second."""
-    return [_of_width(_read(data / f"wavingtrees/b{number:05d}.png")) for number in range(round(first), round(last), 2)]
+    return [_shown(_read(data / f"wavingtrees/b{number:05d}.png")) for number in range(round(first), round(last), 2)]
 
 
 def beside_the_motorway(data: Path, first: float, last: float) -> list[Image]:
@@ -117,7 +118,7 @@ def beside_the_motorway(data: Path, first: float, last: float) -> list[Image]:
         moved |= np.asarray(truth[..., 0] != 0, np.uint8)
     road = cv2.dilate(moved, np.ones((9, 9), np.uint8)).astype(bool)
     seen[:, road] = np.median(seen, axis=0).astype(np.uint8)[road]
-    return [_of_width(picture) for picture in seen[:_LOOP_FRAMES]]
+    return [_shown(picture) for picture in seen[:_LOOP_FRAMES]]
 
 
 PLACES: dict[str, Callable[[Path, float, float], list[Image]]] = {

@@ -94,7 +94,9 @@ def status(**recording: bool) -> dict[str, Any]:
             "pid": 6, "root": "/footage", "recorders": recorders, "relays": {}, "segments_filed": 4, "filed_bytes": 1000,
             "segments_deleted": 0, "free_bytes": 600_000_000, "disk_bytes": 1_000_000_000, "errors": {},
         },
-        "detector:0": {"pid": 9, "model": "ssdlite_mobilenet_v2", "backend": "openvino", "device": "CPU", "busy": 0.2},
+        "detector:0": {
+            "pid": 9, "model": "ssdlite_mobilenet_v2", "backend": "openvino", "device": "CPU", "busy_s": 2.0, "images": 40
+        },
         "reader:gate": reader, "reader:yard": reader,
     }  # fmt: skip
 

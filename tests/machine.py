@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from support import until
 
 from raycctv.detection.models import models_dir
 from raycctv.rtmp.server import free_port
@@ -41,6 +42,24 @@ class Machine:
         done = self.run("raycctv", *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def submit(self, folder: Path, *command: str) -> str:
+        """What a job says that runs ``command`` in a copy of ``folder``.
+
+        Ray's dashboard is up before the agent that takes its jobs; until then it refuses them.
+        """
+        said = ""
+        address = f"http://127.0.0.1:{self.dashboard_port}"
+        whole = ("ray", "job", "submit", "--address", address, "--working-dir", str(folder), "--", *command)
+
+        def taken() -> bool:
+            nonlocal said
+            done = self.run(*whole, RAY_AUTH_MODE="token")
+            said = done.stdout + done.stderr
+            return "No available agent to submit job" not in said
+
+        until(taken, 90)
+        return said
 
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self.raycctv("status", "--json"))

@@ -24,11 +24,13 @@ SMALL = {
     "ray_transfer.py": ["--part", "calls", "--calls", "10"],
     "recorders.py": ["--cameras", "2", "--seconds", "5", "--segment", "5"],
     "timeline.py": ["--cameras", "2", "--days", "1", "--events", "5"],
+    "scale.py": ["--cameras", "20", "--seconds", "5", "--settle", "1", "--visits-an-hour", "600", "--visit", "1"],
 }
 
 
 SLOW = {
-    "decode_cost.py", "detector_actor.py", "load_ramp.py", "loki_gone.py", "metrics.py", "ray_transfer.py", "recorders.py"
+    "decode_cost.py", "detector_actor.py", "load_ramp.py", "loki_gone.py", "metrics.py", "ray_transfer.py", "recorders.py",
+    "scale.py",
 }  # fmt: skip
 """Those that wait for streams or start a Ray: what they measure has tests of its own."""
 

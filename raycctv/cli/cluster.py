@@ -59,10 +59,12 @@ def up(
         with cluster.connected(address) as dashboard:
             _warn_unless_protected()
             cluster.deploy(loaded, show, config.resolve())
-            first = cluster.first_password() if loaded.console else None
+            first = cluster.first_password() if loaded.console and not cluster.in_a_job() else None
     stdout.print(f"running {len(loaded.cameras)} cameras; Ray dashboard: {dashboard or 'none'}", markup=False)
     if loaded.console is not None:
         stdout.print(f"console: {loaded.console.url}", markup=False)
+        if cluster.in_a_job():
+            stdout.print("its first password is not shown in a job's log: `raycctv console password` makes one", markup=False)
     if first is not None:
         stdout.print(f"log in as {first[0]} with the password {first[1]} (this is shown once)", markup=False)
 

@@ -1,6 +1,7 @@
 """What every answer tells the browser."""
 
 from collections.abc import Mapping
+from email.utils import formatdate
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,7 +36,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Cache-Control", caching)
-                headers.update(self._headers)
+                headers.update({**self._headers, "Date": formatdate(usegmt=True)})
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

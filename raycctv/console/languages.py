@@ -19,6 +19,7 @@ LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 """Code: what the language calls itself."""
 
 _ENGLISH = "en"
+_FOR_SCRIPTS = (".js", "words.py")
 _FOLDER = Path(__file__).parent / "po"
 
 
@@ -59,13 +60,15 @@ def translations(language: str) -> NullTranslations:
 
 @cache
 def script_messages(language: str) -> dict[str, str]:
-    """Messages that scripts show, English: translated."""
+    """Messages that scripts show, English: translated; words for what events are of among them."""
     if language == _ENGLISH:
         return {}
     return {
         str(message.id): str(message.string)
         for message in catalog(language)
-        if isinstance(message.id, str) and message.string and any(place.endswith(".js") for place, _ in message.locations)
+        if isinstance(message.id, str)
+        and message.string
+        and any(place.endswith(_FOR_SCRIPTS) for place, _ in message.locations)
     }
 
 

@@ -8,20 +8,20 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from raycctv.console.accounts import Account, Role
-from raycctv.console.languages import LANGUAGES, chosen, script_messages, translations
+from raycctv.console.languages import LANGUAGES, N_, chosen, script_messages, translations
 from raycctv.console.service import service
 from raycctv.console.sessions import Session
 
 LANGUAGE_COOKIE = "raycctv_language"
 
 _NAVIGATION: tuple[tuple[str, str, Role], ...] = (
-    ("/", "Cameras", "viewer"),
-    ("/timeline", "Timeline", "viewer"),
-    ("/events", "Events", "viewer"),
-    ("/exports", "Exports", "viewer"),
-    ("/system", "System", "viewer"),
-    ("/accounts", "Accounts", "administrator"),
-    ("/audit", "Audit log", "administrator"),
+    ("/", N_("Cameras"), "viewer"),
+    ("/timeline", N_("Timeline"), "viewer"),
+    ("/events", N_("Events"), "viewer"),
+    ("/exports", N_("Exports"), "viewer"),
+    ("/system", N_("System"), "viewer"),
+    ("/accounts", N_("Accounts"), "administrator"),
+    ("/audit", N_("Audit log"), "administrator"),
 )
 """Address, name, and who may go there."""
 

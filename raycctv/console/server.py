@@ -1,5 +1,6 @@
 """The console on a port of this machine."""
 
+import asyncio
 import logging
 import socket
 import ssl
@@ -28,6 +29,27 @@ _STOP_S = 3
 """Patience with answers that go on, such as live pictures."""
 
 
+class _Quiet(uvicorn.Server):
+    """uvicorn without its tick, ten times a second for ever. The headers tell the date instead (:mod:`.headers`)."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._over: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        """Until :meth:`end`."""
+        self._over, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        if not self.should_exit:
+            await self._over.wait()
+
+    def end(self) -> None:
+        """From any thread. Idempotent."""
+        self.should_exit = True
+        if self._loop is not None and self._over is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._over.set)
+
+
 class Server:
     """Serves from its creation until :meth:`close`, in a thread of its own.
 
@@ -42,12 +64,13 @@ class Server:
         self._url = settings.url
         _check_tls(settings.tls.certificate, settings.tls.key) if settings.tls else None
         self._socket = _listening(settings.host, settings.port)
-        self._server = uvicorn.Server(
+        self._server = _Quiet(
             uvicorn.Config(
                 app,
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                date_header=False,
                 proxy_headers=settings.public_url is not None,
                 timeout_graceful_shutdown=_STOP_S,
                 ssl_certfile=settings.tls.certificate if settings.tls else None,
@@ -75,7 +98,7 @@ class Server:
     def close(self) -> None:
         """Idempotent."""
         self._service.closing.set()
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(_STOP_S + 5)
         self._socket.close()
 

@@ -39,11 +39,18 @@ def camera_states(config: Config, status: Mapping[str, Any], cameras: Sequence[C
     Args:
         status: as ``raycctv status --json``.
     """
-    recorders = status.get("storage", {}).get("recorders", {})
+    recorders = {
+        name: told for part in parts_of(status, "storage").values() for name, told in part.get("recorders", {}).items()
+    }
     return [
         _state_of(name, config.cameras[name].recorded, status.get(f"reader:{name}", {}), recorders.get(name))
         for name in cameras
     ]
+
+
+def parts_of(status: Mapping[str, Any], kind: str) -> dict[str, Mapping[str, Any]]:
+    """What actors of a kind say, by name: ``storage``, or ``storage:...`` where there are several machines with disks."""
+    return {name: told for name, told in status.items() if name.partition(":")[0] == kind}
 
 
 def _state_of(name: CameraName, recorded: bool, reader: Mapping[str, Any], recorder: Mapping[str, Any] | None) -> CameraState:

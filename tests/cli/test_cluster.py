@@ -8,10 +8,11 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 from machine import Machine, users_machine
 from support import until
 
-from raycctv.rtmp.server import RtmpServer
+from raycctv.rtmp.server import RtmpServer, free_port
 from raycctv.simulate.camera import SimulatedCamera
 
 
@@ -69,35 +70,22 @@ def test_cameras_go_up_are_changed_and_go_down(machine: Machine, rtmp: RtmpServe
 def test_job_goes_up_but_never_with_footage_in_its_own_copy(machine: Machine, rtmp: RtmpServer) -> None:
     lasting = str(machine.folder / "footage")
     first = machine.write("first.yaml", lasting, gate=rtmp.url("gate"))
-    machine.write("job.yaml", lasting, gate=rtmp.url("gate"), yard=rtmp.url("yard"))
+    job = machine.folder / machine.write("job.yaml", lasting, gate=rtmp.url("gate"), yard=rtmp.url("yard"))
+    job.write_text(f"{job.read_text()}console: {{port: {free_port()}}}\n")
     machine.write("lost.yaml", "footage", gate=rtmp.url("gate"))
     machine.raycctv("up", first, "--dashboard-port", str(machine.dashboard_port))
-
-    said = ""
-
-    def submit(config: str) -> str:
-        """Ray's dashboard is up before the agent that takes its jobs; until then it refuses them."""
-        address = f"http://127.0.0.1:{machine.dashboard_port}"
-        command = ("ray", "job", "submit", "--address", address, "--working-dir", str(code), "--", "raycctv", "up", config)
-
-        def taken() -> bool:
-            nonlocal said
-            done = machine.run(*command, RAY_AUTH_MODE="token")
-            said = done.stdout + done.stderr
-            return "No available agent to submit job" not in said
-
-        until(taken, 90)
-        return said
 
     code = machine.folder / "job"
     code.mkdir()
     for name in ("job.yaml", "lost.yaml"):
         shutil.copy(machine.folder / name, code)
-    said = submit("job.yaml")
+    said = machine.submit(code, "raycctv", "up", "job.yaml")
     assert "running 2 cameras" in said
     assert "succeeded" in said
-    assert set(machine.status()) == {"sink", "storage", "detector:0", "reader:gate", "reader:yard"}
-    said = submit("lost.yaml")
+    assert "log in as" not in said  # the log of a job is read by everybody who sees the dashboard
+    assert "raycctv console password" in said
+    assert set(machine.status()) == {"console", "sink", "storage", "detector:0", "reader:gate", "reader:yard"}
+    said = machine.submit(code, "raycctv", "up", "lost.yaml")
     assert "lies in Ray's copy of the working directory" in said
     assert "failed" in said
 
@@ -112,3 +100,19 @@ def test_configuration_that_is_wrong_starts_nothing(machine: Machine) -> None:
     machine.write("right.yaml", "footage", gate="rtmp://127.0.0.1/live/gate")
     done = machine.run("raycctv", "reload", "right.yaml")
     assert (done.returncode, done.stderr) == (1, "error: no Ray cluster runs on this machine; `raycctv up CONFIG` starts one\n")
+
+
+def test_up_tells_where_the_console_is_and_its_first_password_once(machine: Machine, clip: Path) -> None:
+    name = machine.write("console.yaml", "footage", gate=f"file://{clip}")
+    port = free_port()
+    with (machine.folder / name).open("a") as file:
+        file.write(f"console: {{port: {port}}}\n")
+    first = machine.raycctv("up", name, "--dashboard-port", str(machine.dashboard_port)).splitlines()
+    assert f"console: http://127.0.0.1:{port}" in first
+    (told,) = [line for line in first if line.startswith("log in as admin with the password ")]
+    form = {"name": "admin", "password": told.split()[7]}
+    assert requests.post(f"http://127.0.0.1:{port}/login", data=form, allow_redirects=False, timeout=10).status_code == 303
+    again = machine.raycctv("up", name)
+    assert f"console: http://127.0.0.1:{port}" in again
+    assert "password" not in again
+    assert machine.status()["console"]["url"] == f"http://127.0.0.1:{port}"

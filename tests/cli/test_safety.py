@@ -7,11 +7,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from machine import Machine, command_of, users_machine
 from support import until
+
+from raycctv.rtmp.server import free_port
 
 SECRETS = {
     "GATE_PASSWORD": "first-of-the-secrets-81f3",
@@ -60,17 +63,27 @@ with cluster.connected(None):
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Machine]:
-    """Ray runs before any secret is known to the one who starts it, as on a cluster; then cameras with secrets go up."""
+    """Ray runs before any secret is known to the one who starts it; then a job brings cameras whose secrets lie on its head."""
     folder = tmp_path_factory.mktemp("user")
+    job = folder / "job"
     with users_machine(folder) as made:
         made.environment["RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR"] = str(folder / "dashboards")
+        made.environment["XDG_CONFIG_HOME"] = str(folder / "config")
         made.raycctv("up", made.write("before.yaml", "footage", hall="rtmp://127.0.0.1:1/live/hall"), *dashboard(made))
-        (folder / "cameras.yaml").write_text(CONFIG.replace("ROOT", "footage"))
-        done = made.run("raycctv", "up", "cameras.yaml", **SECRETS)
-        assert done.returncode == 0, done.stderr
+        job.mkdir()
+        (job / "cameras.yaml").write_text(CONFIG.replace("ROOT", str(folder / "footage")))
+        write_secrets(folder / "config" / "raycctv" / "secrets.env")
+        said = made.submit(job, "raycctv", "up", "cameras.yaml")
+        assert "running 2 cameras" in said
         until(lambda: "does not answer" in json.dumps(made.status()), 60)
         until(lambda: bool(made.status()["storage"]["recorders"]["gate"]["last_error"]), 60)
         yield made
+
+
+def write_secrets(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.touch(0o600)
+    path.write_text("".join(f"{name}={secret}\n" for name, secret in SECRETS.items()))
 
 
 def dashboard(machine: Machine) -> tuple[str, str]:
@@ -157,12 +170,12 @@ def test_no_file_of_ray_or_of_raycctv_holds_a_secret(machine: Machine) -> None:
 
 
 def readable(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink() and "models" not in path.parts
+    return path.is_file() and not path.is_symlink() and "models" not in path.parts and path.name != "secrets.env"
 
 
 def test_nothing_said_holds_a_secret(machine: Machine) -> None:
-    for command in (("status",), ("status", "--json"), ("check", "cameras.yaml")):
-        done = machine.run("raycctv", *command, **SECRETS)
+    for command in (("status",), ("status", "--json"), ("check", "job/cameras.yaml")):
+        done = machine.run("raycctv", *command)
         assert not SECRET.findall((done.stdout + done.stderr).encode())
 
 
@@ -170,3 +183,69 @@ def test_no_command_line_holds_a_secret_but_that_of_ffmpeg(machine: Machine) -> 
     """ffmpeg takes a camera's password in its arguments alone: docs/operations.md says who sees it."""
     told = [process for process in psutil.process_iter() if SECRET.search(command_of(process).encode())]
     assert {process.name() for process in told if process.is_running()} <= {"ffmpeg"}
+
+
+def test_ray_itself_holds_no_secret_in_memory(machine: Machine) -> None:
+    """Not the process that remembers every actor's arguments and the key-value store, and not the one that starts actors."""
+    servers = [process for process in of_ray(machine) if process.name() in ("gcs_server", "raylet")]
+    assert {process.name() for process in servers} == {"gcs_server", "raylet"}
+    for process in servers:
+        assert not secrets_in_memory(process.pid), process.name()
+    reader = json.loads(machine.raycctv("status", "--json"))["reader:gate"]["pid"]
+    assert secrets_in_memory(reader)  # who needs it has it, and this search finds it
+
+
+def secrets_in_memory(pid: int) -> set[bytes]:
+    found: set[bytes] = set()
+    try:
+        with Path(f"/proc/{pid}/mem").open("rb") as memory:
+            for start, end in writable(pid):
+                held = contents(memory, start, end)
+                found |= set(SECRET.findall(held)) if b"-of-the-secrets-" in held else set()
+    except PermissionError:
+        pytest.skip("this machine does not let a process read another's memory")
+    return found
+
+
+def writable(pid: int) -> Iterator[tuple[int, int]]:
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        where, rights, *_ = line.split()
+        if rights.startswith("rw"):
+            start, end = (int(part, 16) for part in where.split("-"))
+            yield start, end
+
+
+def contents(memory: Any, start: int, end: int) -> bytes:
+    try:
+        memory.seek(start)
+        read: bytes = memory.read(end - start)
+    except (OSError, ValueError):
+        return b""
+    return read
+
+
+def test_ray_that_asks_for_no_token_works_and_is_warned_of(tmp_path: Path, weights: Path) -> None:
+    """As somebody has started it by hand, long ago."""
+    with users_machine(tmp_path) as machine:
+        machine.environment |= {"HOME": str(tmp_path), "RAY_AUTH_MODE": "disabled"}
+        command = [
+            "ray",
+            "start",
+            "--head",
+            "--block",
+            "--disable-usage-stats",
+            f"--port={free_port()}",
+            "--include-dashboard=0",
+        ]
+        with (tmp_path / "ray.log").open("wb") as log:
+            head = subprocess.Popen(command, env=machine.environment, stdout=log, stderr=log)
+        try:
+            until(lambda: "raycctv does not run" in machine.run("raycctv", "status").stderr, 90)
+            done = machine.run("raycctv", "up", machine.write("cameras.yaml", "footage", hall="rtmp://127.0.0.1:1/live/hall"))
+            assert done.returncode == 0, done.stderr
+            assert "warning: this Ray asks for no token" in done.stderr
+            assert machine.status()["reader:hall"]["state"] == "connecting"
+            machine.raycctv("down")
+        finally:
+            head.terminate()
+            head.wait(60)

@@ -1,9 +1,11 @@
 """The console on a port: TLS, live updates to somebody who looks, and its end."""
 
+import gc
 import json
 import socket
 import subprocess
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -53,6 +55,9 @@ def served(desk: Desk, **settings: Any) -> Iterator[tuple[Server, str]]:
         yield server, console.url
     finally:
         server.close()
+        with warnings.catch_warnings():  # asyncio leaves the socket of a connection that breaks while its loop ends to this
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 def free_port() -> int:

@@ -99,7 +99,7 @@ def launcher(tmp_path: Path, weights: Path) -> Iterator[Launcher]:
 @pytest.mark.timeout(900)
 def test_cluster_goes_up_runs_cameras_and_goes_down(launcher: Launcher, tmp_path: Path) -> None:
     head, worker = launcher.hosts.hosts
-    (worker.folder / "srv" / "footage").mkdir()
+    worker.run("mkdir /srv/footage && mount -t tmpfs none /srv/footage")
     launcher.ray("up")
     until(lambda: "1.0 storage" in launcher.ray("exec", "ray status", check=False), 180)  # the worker has joined
     stranger = [sys.executable, "-c", f"import ray; ray.init('{head.address}:6379')"]
@@ -118,6 +118,7 @@ def test_cluster_goes_up_runs_cameras_and_goes_down(launcher: Launcher, tmp_path
     said = launcher.ray("exec", "raycctv status --json")
     status = json.loads(said[said.index("{") : said.rindex("}") + 1])
     assert {name.partition(":")[0] for name in status} == {"sink", "storage", "detector", "reader"}
+    assert status["storage:host1"]["node"] == "host1"  # whose disk it is
     listed = launcher.ray("exec", "ray list actors")
     assert "reader:gate" in listed
     launcher.ray("exec", "raycctv down")

@@ -21,12 +21,14 @@ from raycctv.console.routes import (
     live_updates,
     pictures,
     session,
+    setup,
     streams,
     system,
     timeline,
     tokens,
 )
 from raycctv.console.service import Service
+from raycctv.console.system import watched
 
 PUBLIC: list[APIRouter] = [session.public]
 """What anybody may call."""
@@ -39,6 +41,7 @@ ROUTERS: list[APIRouter] = [
     accounts.router,
     tokens.router,
     audit.router,
+    setup.router,
     pictures.router,
     streams.router,
     films.router,
@@ -50,8 +53,10 @@ ROUTERS: list[APIRouter] = [
 """What takes an account, all of it: which one, each route says."""
 
 LIFESPANS: list[Callable[[Service], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]] = [
+    watched,
     pictures.running,
     films.running,
     exports.running,
     streams.running,
+    setup.running,
 ]

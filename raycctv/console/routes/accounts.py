@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
 from raycctv.console.access import Administrator, audit
-from raycctv.console.accounts import LONGEST_PASSWORD, SHORTEST_PASSWORD, Role, new_password
+from raycctv.console.accounts import LONGEST_PASSWORD, ROLES, SHORTEST_PASSWORD, Role, new_password
 from raycctv.console.page import render
 from raycctv.console.routes.session import AccountAnswer
 from raycctv.console.service import service
@@ -50,7 +50,9 @@ class Made(BaseModel):
 @router.get("/accounts", response_class=HTMLResponse, include_in_schema=False)
 def accounts_page(request: Request, account: Administrator) -> HTMLResponse:
     """All accounts."""
-    return render(request, "accounts.html", accounts=service(request).accounts.all())
+    return render(
+        request, "accounts.html", accounts=[AccountAnswer.of(each) for each in service(request).accounts.all()], roles=ROLES
+    )
 
 
 @router.get("/api/accounts")

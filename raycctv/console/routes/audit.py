@@ -1,6 +1,7 @@
 """Who did what."""
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -46,7 +47,9 @@ def audit_page(
     """A page of lines, the newest first."""
     wanted = {"account": account or None, "what": what or None, "camera": camera or None}
     notes = service(request).audit.notes(**wanted, before=before, limit=_PAGE)
-    return render(request, "audit.html", notes=[NoteAnswer.of(note) for note in notes], wanted=wanted, more=len(notes) == _PAGE)
+    older = urlencode({key: value for key, value in wanted.items() if value} | {"before": notes[-1].id if notes else 0})
+    answers = [NoteAnswer.of(note) for note in notes]
+    return render(request, "audit.html", notes=answers, wanted=wanted, older=older, more=len(notes) == _PAGE)
 
 
 @router.get("/api/audit")

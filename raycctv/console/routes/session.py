@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 
 from raycctv.clock import iso
 from raycctv.console.access import Person, Viewer, address, audit, cookie_name
-from raycctv.console.accounts import LONGEST_PASSWORD, SHORTEST_PASSWORD, Account, Role
+from raycctv.console.accounts import LONGEST_PASSWORD, ROLES, SHORTEST_PASSWORD, Account, Role
 from raycctv.console.page import render
+from raycctv.console.routes.tokens import TokenAnswer
 from raycctv.console.service import Service, service
 
 public = APIRouter(tags=["session"], include_in_schema=False)
@@ -79,7 +80,9 @@ def logout(request: Request, session: Person) -> Response:
 @router.get("/account", response_class=HTMLResponse, include_in_schema=False)
 def account_page(request: Request, session: Person) -> HTMLResponse:
     """One's own password and tokens."""
-    return render(request, "account.html", tokens=service(request).tokens.of(session.account))
+    tokens = [TokenAnswer.of(token) for token in service(request).tokens.of(session.account)]
+    roles = [role for role in ROLES if session.account.may(role)]
+    return render(request, "account.html", tokens=tokens, roles=roles)
 
 
 @router.get("/api/me")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 from yaml.nodes import MappingNode, Node
 
 from raycctv.config import Camera, Config, parse
@@ -53,7 +52,7 @@ def edited(text: str, camera: CameraName, settings: Settings, environment: Mappi
     if camera not in before.cameras:
         raise ConfigError(f"the configuration has no camera {camera!r}")
     settings = _rounded(settings, before.cameras[camera])
-    wanted = _with(before, camera, _agreeing(settings, before.cameras[camera]))
+    wanted = _with(before, camera, settings.on(before.cameras[camera]))
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     node = _child(_child(root, "cameras"), camera)
     if not isinstance(node, MappingNode):
@@ -63,13 +62,6 @@ def edited(text: str, camera: CameraName, settings: Settings, environment: Mappi
     if _parsed(after, camera, environment) != wanted:
         raise _not_here(camera)
     return after
-
-
-def _agreeing(settings: Settings, camera: Camera) -> Camera:
-    try:
-        return settings.on(camera)
-    except ValidationError as error:
-        raise ConfigError("; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())) from None
 
 
 def _with(config: Config, name: CameraName, camera: Camera) -> Config:

@@ -2,10 +2,11 @@
 
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from raycctv.config import Camera, CameraMotion, ObjectRule
 from raycctv.config.schema import Name, Polygon, Section
+from raycctv.errors import ConfigError
 
 
 class Settings(Section):
@@ -25,6 +26,9 @@ class Settings(Section):
         """The camera with these.
 
         Raises:
-            pydantic.ValidationError: they do not agree: an object counts in a zone that is not there.
+            ConfigError: they do not agree: an object counts in a zone that is not there.
         """
-        return Camera.model_validate({**dict(camera), **dict(self)})
+        try:
+            return Camera.model_validate({**dict(camera), **dict(self)})
+        except ValidationError as error:
+            raise ConfigError("; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())) from None

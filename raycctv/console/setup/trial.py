@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from pydantic import TypeAdapter
@@ -41,17 +41,20 @@ class TrialRefused(RaycctvError):
     """Nothing can be tried now; says why."""
 
 
+State = Literal["running", "done", "out of time", "cancelled", "failed"]
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a trial is.
 
     Attributes:
-        state: ``running``, ``done`` (all footage), ``out of time``, ``cancelled`` or ``failed``.
+        state: ``done`` where all footage was tried.
         tried_s, footage_s: footage that was tried, of how much; the newest is tried first.
         error: why it failed.
     """
 
-    state: str
+    state: State
     tried_s: float
     footage_s: float
     error: str | None = None
@@ -126,7 +129,7 @@ class Trial:
             os.killpg(self._worker.pid, signal.SIGKILL)  # its libraries start processes, too
         self._listener.join()
 
-    def _ended(self, state: str, error: str | None = None) -> None:
+    def _ended(self, state: State, error: str | None = None) -> None:
         with self._lock:
             if self._progress.state == "running":
                 self._progress = replace(self._progress, state=state, error=error)

@@ -106,8 +106,12 @@ export function follow(handlers) {
   look();
 }
 
-for (const element of document.querySelectorAll("time[datetime]")) showTime(element);
-for (const element of document.querySelectorAll("[data-bytes]")) element.textContent = bytes(Number(element.dataset.bytes));
+// Instants and sizes that the server wrote, as this viewer reads them.
+export function show(part) {
+  for (const element of part.querySelectorAll("time[datetime]")) showTime(element);
+  for (const element of part.querySelectorAll("[data-bytes]")) element.textContent = bytes(Number(element.dataset.bytes));
+}
+show(document);
 
 const zoneLine = document.getElementById("zone");
 if (zoneLine) {
