@@ -18,6 +18,7 @@ from raycctv.clock import ManualClock
 from raycctv.config import Config
 from raycctv.console.access import COOKIE, CSRF_HEADER
 from raycctv.console.accounts import Accounts, Role
+from raycctv.console.app import create_app
 from raycctv.recording.catalog import Catalog
 from raycctv.recording.filing import described
 from raycctv.recording.layout import STAMP_FORMAT
@@ -124,14 +125,17 @@ def add_people(accounts: Accounts) -> None:
 
 @contextmanager
 def served(desk: Desk, port: int) -> Iterator[str]:
-    """The application on a port, as people reach it."""
+    """The application on a port, as people reach it: one more, which is ``desk.app`` meanwhile."""
+    other = desk.app
+    desk.app = create_app(other.state.service.config, desk.cluster, desk.accounts, desk.clock, None)
     server = uvicorn.Server(uvicorn.Config(desk.app, port=port, log_level="critical", timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run)
     thread.start()
-    until(lambda: server.started, 10)
     try:
+        until(lambda: server.started, 20)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join(20)
+        desk.app = other
         assert not thread.is_alive()
