@@ -74,6 +74,9 @@ def segments(cameras: int, days: int) -> Iterator[Segment]:
 
 def fill(catalog: Catalog, cameras: int, days: int, events_a_day: int) -> None:
     """Segments and events."""
+    catalog._connection.execute("PRAGMA synchronous = OFF")  # each event is a transaction
+    for number in range(cameras * days * events_a_day):  # first, since one looks at all footage that follows it
+        catalog.put_event(event(number, cameras, days * DAY_NS * number // (cameras * days * events_a_day)))
     batch: list[Segment] = []
     for segment in segments(cameras, days):
         batch.append(segment)
@@ -81,9 +84,6 @@ def fill(catalog: Catalog, cameras: int, days: int, events_a_day: int) -> None:
             catalog.add_segments(batch)
             batch.clear()
     catalog.add_segments(batch)
-    catalog._connection.execute("PRAGMA synchronous = OFF")  # each event is a transaction
-    for number in range(cameras * days * events_a_day):
-        catalog.put_event(event(number, cameras, days * DAY_NS * number // (cameras * days * events_a_day)))
 
 
 def event(number: int, cameras: int, after_ns: int) -> Event:

@@ -1,13 +1,12 @@
 """The timeline in Chromium: footage plays across segments and gaps, at many speeds, and by key."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from desk import Desk, served
 from playwright.sync_api import Browser, Page
 from running_console import chromium
-from support import NS, T0_NS
+from support import NS, T0_NS, until
 
 from raycctv.clock import iso
 from raycctv.console.access import COOKIE
@@ -36,10 +35,15 @@ def timeline(desk: Desk, browser: Browser, free_port: int) -> Iterator[Page]:
         yield page
 
 
-def shows(page: Page, from_s: float, to_s: float) -> Any:
+def holds(page: Page, condition: str) -> None:
+    """Wait until that is so on the page, whose policy lets nothing be waited for in the page itself."""
+    until(lambda: bool(page.evaluate(condition)), 60)
+
+
+def shows(page: Page, from_s: float, to_s: float) -> None:
     """Wait until what is shown was then."""
     span = f"clock.dateTime >= '{at(from_s)}' && clock.dateTime < '{at(to_s)}'"
-    return page.wait_for_function(f"document.querySelector('video').readyState >= 2 && {span}", timeout=60_000)
+    holds(page, f"document.querySelector('video').readyState >= 2 && {span}")
 
 
 def test_footage_plays_on_after_a_gap(timeline: Page) -> None:
@@ -51,7 +55,7 @@ def test_footage_plays_on_after_a_gap(timeline: Page) -> None:
 def test_eight_times_the_speed_takes_keyframes_alone_and_shows_the_right_time(timeline: Page) -> None:
     shows(timeline, 25, 30)
     timeline.keyboard.press("4")
-    timeline.wait_for_function("document.querySelector('video').src.includes('keyframes=true')", timeout=60_000)
+    holds(timeline, "document.querySelector('video').src.includes('keyframes=true')")
     shows(timeline, 60.5, 70)
     assert timeline.evaluate("document.querySelector('video').playbackRate") == 8
 
@@ -61,7 +65,7 @@ def test_keys_go_to_events_and_step(timeline: Page) -> None:
     timeline.keyboard.press("p")  # of 2 to 8 s, from three seconds before
     shows(timeline, 0, 8)
     timeline.keyboard.press("k")
-    timeline.wait_for_function("document.querySelector('video').paused", timeout=30_000)
+    holds(timeline, "document.querySelector('video').paused")
     timeline.keyboard.press("ArrowRight")
     shows(timeline, 10, 19)
 
@@ -86,4 +90,4 @@ def test_damaged_segment_in_the_middle_is_passed(desk: Desk, timeline: Page) -> 
     timeline.evaluate("document.querySelector('video').pause()")
     (desk.root / gone.path).write_bytes(b"no footage")
     timeline.keyboard.press("ArrowRight")  # into the gap: nothing is left behind it
-    timeline.wait_for_function("!document.getElementById('words').hidden", timeout=60_000)
+    holds(timeline, "!document.getElementById('words').hidden")
