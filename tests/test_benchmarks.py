@@ -24,6 +24,7 @@ SMALL = {
     "motion_algorithms.py": ["--pictures", "6"],
     "ray_transfer.py": ["--part", "calls", "--calls", "10"],
     "recorders.py": ["--cameras", "2", "--seconds", "5", "--segment", "5"],
+    "timeline.py": ["--cameras", "2", "--days", "1", "--events", "5"],
     "scale.py": ["--cameras", "20", "--seconds", "5", "--settle", "1", "--visits-an-hour", "600", "--visit", "1"],
 }
 
