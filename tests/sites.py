@@ -114,7 +114,7 @@ def recorded_ns(site: Site, nodes: Iterable[str], from_ns: int) -> dict[str, lis
 
 
 JITTER_S = 0.75
-"""What seems to lie between two segments of one recorder where many processes wait for a core: it notes late when they began."""
+"""What seems to lie between two segments of one recorder where many processes wait for a core: it notes their begin late."""
 
 
 def lost_s(spans: list[tuple[int, int]], from_ns: int, to_ns: int) -> float:
