@@ -1,19 +1,24 @@
 """A console as tests have it: the real application, and a cluster that says what a test wants."""
 
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from support import NS, T0_NS
+from support import NS, T0_NS, until
 
 from raycctv.clock import ManualClock
 from raycctv.config import Config
 from raycctv.console.access import COOKIE, CSRF_HEADER
 from raycctv.console.accounts import Accounts, Role
+from raycctv.console.app import create_app
 from raycctv.recording.catalog import Catalog
 from raycctv.recording.filing import described
 from raycctv.recording.layout import STAMP_FORMAT
@@ -116,3 +121,21 @@ def add_people(accounts: Accounts) -> None:
     }  # fmt: skip
     for name, (role, cameras) in roles.items():
         accounts.add(name, role, cameras, PASSWORD)
+
+
+@contextmanager
+def served(desk: Desk, port: int) -> Iterator[str]:
+    """The application on a port, as people reach it: one more, which is ``desk.app`` meanwhile."""
+    other = desk.app
+    desk.app = create_app(other.state.service.config, desk.cluster, desk.accounts, desk.clock, None)
+    server = uvicorn.Server(uvicorn.Config(desk.app, port=port, log_level="critical", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started, 20)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        desk.app = other
+        assert not thread.is_alive()

@@ -164,7 +164,7 @@ def test_what_is_being_written_now_is_shown_too_and_plays_on_when_it_has_been_fi
     assert 5 + 4 < told["duration_s"] < 5 + 8
 
 
-def test_timeline_has_what_is_being_written_now(viewer: TestClient, desk: Desk, clip: Path) -> None:
+def test_timeline_has_what_is_being_written_now(desk: Desk, clip: Path) -> None:
     incoming = desk.root / "gate" / "incoming"
     incoming.mkdir()
     told = ["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof", "-write_prft", "wallclock"]
@@ -175,5 +175,5 @@ def test_timeline_has_what_is_being_written_now(viewer: TestClient, desk: Desk, 
     os.utime(path, ns=(begun_ns + 9 * NS, begun_ns + 9 * NS))
     desk.clock.step((begun_ns - desk.clock.now_ns()) / NS + 9)
     query = {"from": iso(begun_ns - 60 * NS), "to": iso(begun_ns + 60 * NS)}
-    (gate,) = viewer.get("/api/timeline", params=query).json()["cameras"]
+    (gate,) = desk.browser("viewer").get("/api/timeline", params=query).json()["cameras"]
     assert gate["recorded"] == [{"from": iso(begun_ns), "to": iso(begun_ns + 9 * NS)}]

@@ -6,14 +6,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import psutil
 import pytest
-import uvicorn
-from desk import GATE, Desk
+from desk import GATE, Desk, served
 from fastapi.testclient import TestClient
 from footage import frame_times_s, remuxes
 from support import NS, T0_NS, until
@@ -80,21 +78,6 @@ def camera(desk: Desk, clip: Path, rtmp: RtmpServer, request: pytest.FixtureRequ
     simulated.start()
     yield simulated
     simulated.stop()
-
-
-@contextmanager
-def served(desk: Desk, port: int) -> Iterator[str]:
-    """The application on a port, as people reach it."""
-    server = uvicorn.Server(uvicorn.Config(desk.app, port=port, log_level="critical", timeout_graceful_shutdown=2))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    until(lambda: server.started, 10)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 def cookies(client: TestClient) -> dict[str, str]:

@@ -164,8 +164,8 @@ class Remux:
             return str(error)
         finally:
             await _ended(process)
-            self._process = None
-        return redact(await said)
+            self._process, told = None, await said
+        return redact(told)
 
     def _take(self, item: Init | Fragment) -> None:
         if isinstance(item, Init):
@@ -266,12 +266,20 @@ async def _last_said(stream: asyncio.StreamReader) -> str:
 
 
 async def _ended(process: Process) -> None:
-    """See that it ends, whatever it does."""
+    """See that it ends, whatever it does, and that nothing of it stays open."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):  # terminate() would also wait for it, which is asyncio's part
             os.kill(process.pid, signal.SIGTERM)
-        try:
-            await asyncio.wait_for(process.wait(), _ENDING_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+    try:
+        await asyncio.wait_for(_emptied(process), _ENDING_S)
+    except TimeoutError:
+        process.kill()
+        await _emptied(process)
+
+
+async def _emptied(process: Process) -> None:
+    """It ends only when somebody takes what it still writes."""
+    assert process.stdout is not None
+    while await process.stdout.read(_READ_BYTES):
+        pass
+    await process.wait()
