@@ -15,7 +15,7 @@ The footage lies beside the repository (--data), with its labels. Half of it is 
   and the man of wavingtrees reported. A visit is told by an event that has half of its time in it, and is of its kind or of
   kind motion, which is what a thing is called that the network has no right name for; it is named by one of its kind. An event
   of no visit is false. The delay is from the visit's beginning to when the event is told.
-- quiet: three hours in which there is nobody (``quiet_footage.py``), coded as a camera would and decoded again: any event is
+- quiet: three hours in which there is nobody (``made/quiet_hours.py``), coded as a camera would and decoded again: any event is
   false. An empty campus, trees and a verge for tuning; a corridor, a car park, and trees and verge at another time reported.
 """
 
@@ -40,7 +40,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import quiet_footage
+from made import quiet_hours
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from rich.progress import Progress
@@ -583,8 +583,8 @@ def event_rows(data: Path, backend: str, quick: bool) -> Iterator[Row]:
 def quiet_rows(data: Path, backend: str, minutes: float, quick: bool) -> Iterator[Row]:
     """Clips in which nobody is; each is made, looked at and thrown away, as many at a time as there are cores."""
     sums: dict[str, EventCounts] = {}
-    quiet = quiet_footage.clips(minutes)
-    chosen = [one for one in quiet if (one.place, one.weather) in QUICK_QUIET] if quick else quiet
+    every = quiet_hours.clips(minutes)
+    chosen = [one for one in every if (one.place, one.weather) in QUICK_QUIET] if quick else every
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
         for one, events in zip(chosen, pool.map(partial(told_of_quiet, data, backend), chosen), strict=True):
             counts = EventCounts(0, 0, 0, len(events), len(events), one.seconds, [], "quiet")
@@ -594,12 +594,12 @@ def quiet_rows(data: Path, backend: str, minutes: float, quick: bool) -> Iterato
         yield counts.row("all", half)
 
 
-def told_of_quiet(data: Path, backend: str, one: quiet_footage.Quiet) -> list[Told]:
+def told_of_quiet(data: Path, backend: str, one: quiet_hours.Quiet) -> list[Told]:
     """The events of a clip that is made for this."""
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quiet.mp4"
-        encode(one.pictures(data), path, fps=quiet_footage.FPS, gop=2 * quiet_footage.FPS)
+        encode(one.pictures(data), path, fps=quiet_hours.FPS, gop=2 * quiet_hours.FPS)
         return told(path, backend)
 
 

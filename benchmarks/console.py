@@ -1,8 +1,8 @@
 """What does the console cost while nobody, one, or many look?
 
-Nobody looks; a grid of 32 cameras is looked at, as its page asks for it; ten people watch one camera at full rate; a day of 32
-cameras is opened. CPU time is that of the console's process, in cores. Pictures are JPEGs of 640 x 360 px that the cluster has
-ready, since making them is the readers' share; the stream at full rate is a real one.
+Nobody looks; a grid of 32 cameras is looked at, as its page asks for it; ten people watch one camera at full rate. CPU time is
+that of the console's process, in cores. Pictures are JPEGs of 640 x 360 px that the cluster has ready, since making them is the
+readers' share; the stream at full rate is a real one.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 import requests
 
-from raycctv.clock import NS_PER_S, SystemClock
+from raycctv.clock import SystemClock
 from raycctv.config import Camera, Config, Console, Recording, StreamUrl
 from raycctv.console.accounts import Accounts
 from raycctv.console.database import DATABASE_NAME
@@ -32,15 +32,11 @@ from raycctv.recording.catalog import CATALOG_NAME, Catalog
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
 from raycctv.simulate.scenes import prepare
-from raycctv.types import CameraName, Event, Picture, Segment
+from raycctv.types import CameraName, Picture
 
 PASSWORD = "only for this benchmark"  # noqa: S105
 PICTURES_PER_S = 8
 """As static/cameras.js asks for, however many cameras there are."""
-
-UPDATES_S = 2.0
-SEGMENT_S = 60
-DAY_S = 86400
 
 
 class Cluster:
@@ -160,45 +156,12 @@ def watch(console: Served, camera: CameraName, over: threading.Event, got: list[
                 return
 
 
-def filled(root: Path, cameras: list[CameraName], day_ns: int) -> None:
-    """A day of footage of all cameras, a minute a segment, with a gap and fifty events each."""
-    starts = [second for second in range(0, DAY_S, SEGMENT_S) if not 30_000 <= second < 31_000]
-    with Catalog(root / CATALOG_NAME) as catalog:
-        for camera in cameras:
-            catalog.add_segments(segment(camera, day_ns + second * NS_PER_S) for second in starts)
-            for number in range(50):
-                catalog.put_event(event(camera, day_ns + number * 1700 * NS_PER_S))
-
-
-def segment(camera: CameraName, at_ns: int) -> Segment:
-    return Segment(camera, f"{camera}/{at_ns}.mp4", at_ns, SEGMENT_S * NS_PER_S, 15_000_000, "h264", 1920, 1080)
-
-
-def event(camera: CameraName, at_ns: int) -> Event:
-    labels, box, end_ns = {"person": 0.8}, (1, 2, 3, 4), at_ns + 20 * NS_PER_S
-    return Event(f"{camera}-{at_ns}", camera, "person", at_ns, end_ns, labels, (), box, 0.8, "ssdlite", None, "seen in 4 views")
-
-
-def opened(console: Served, day_ns: int) -> list[float]:
-    """Seconds until a day of all cameras has come, five times."""
-    browser, took = console.browser(), []
-    day = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(day_ns / NS_PER_S))
-    end = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(day_ns / NS_PER_S + DAY_S))
-    for _ in range(5):
-        began_s = time.monotonic()
-        answer = browser.get(f"{console.url}/api/timeline", params={"from": day, "to": end}, timeout=60)
-        answer.raise_for_status()
-        took.append(time.monotonic() - began_s)
-    return took
-
-
 def measured(cameras: int, seconds: float, viewers: int) -> dict[str, Any]:
     names = [CameraName(f"camera{number + 1:02d}") for number in range(cameras)]
-    day_ns = time.time_ns() // (DAY_S * NS_PER_S) * DAY_S * NS_PER_S - DAY_S * NS_PER_S
     with tempfile.TemporaryDirectory() as folder, RtmpServer(Path(folder, "rtmp")) as rtmp:
         root = Path(folder, "recordings")
         root.mkdir()
-        filled(root, names, day_ns)
+        Catalog(root / CATALOG_NAME).close()
         accounts = Accounts.open(root / DATABASE_NAME, SystemClock())
         accounts.add("viewer", "viewer", None, PASSWORD)
         accounts.close()
@@ -210,13 +173,12 @@ def measured(cameras: int, seconds: float, viewers: int) -> dict[str, Any]:
         camera.start()
         try:
             with served(config) as console:
-                return {"cameras": cameras, **_measured(console, names, seconds, viewers, day_ns)}
+                return {"cameras": cameras, **_measured(console, names, seconds, viewers)}
         finally:
             camera.stop()
 
 
-def _measured(console: Served, names: list[CameraName], seconds: float, viewers: int, day_ns: int) -> dict[str, Any]:
-    day_s = sorted(opened(console, day_ns))
+def _measured(console: Served, names: list[CameraName], seconds: float, viewers: int) -> dict[str, Any]:
     time.sleep(1)
     nobody = cores(console, seconds)
     over = threading.Event()
@@ -229,7 +191,7 @@ def _measured(console: Served, names: list[CameraName], seconds: float, viewers:
     one, _ = _watched(console, names[0], 1, seconds)
     many, remuxes = _watched(console, names[0], viewers, seconds)
     return {
-        "day_first_s": day_s[-1], "day_median_s": day_s[len(day_s) // 2], "nobody_cores": nobody, "grid_cores": grid_cores,
+        "nobody_cores": nobody, "grid_cores": grid_cores,
         "one_viewer_cores": one, "viewers": viewers, "viewers_cores": many, "remuxes": remuxes,
     }  # fmt: skip
 
@@ -273,7 +235,6 @@ def main() -> None:
     print(f"| grid of {row['cameras']} cameras | {row['grid_cores']:.3f} cores |")
     print(f"| one watches a camera at full rate | {row['one_viewer_cores']:.3f} cores |")
     print(f"| {row['viewers']} watch it | {row['viewers_cores']:.3f} cores, {row['remuxes']} connection to its server |")
-    print(f"| a day of {row['cameras']} cameras | {row['day_first_s']:.2f} s at first, then {row['day_median_s']:.2f} s |")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from rich.progress import Progress
 
 from actors.cluster import private_cluster
 from raycctv.config import Camera, Config, Detection, Logs, StreamUrl
+from raycctv.sealing import Sealed
 from raycctv.types import CameraName
 
 Images = npt.NDArray[np.uint8]
@@ -111,12 +112,6 @@ class Asker:
         ray.get(hungry)
 
 
-class Nobody:
-    """Takes the place of the sink."""
-
-    def detector_is_busy(self, name: str, share: float) -> None: ...
-
-
 def pinned(actor: Any) -> int:
     """The actor's process, by pid, which has the first core alone from here on."""
     pid: int = ray.get(actor.status.remote())["pid"]
@@ -172,7 +167,7 @@ def measured(settings: Detection, cameras: int, counts: list[int], seconds: floa
     name = ray.get(bare.status.remote())["backend"]
     calls = []
     kind: Any = Detector
-    detector = kind.remote("detector:0", own, remote(Nobody).remote(), "")
+    detector = kind.remote("detector:0", Sealed.of(own), "")
     detector_pid = pinned(detector)
     for count in counts:
         calls.append(compared(asker, bare, detector, detector_pid, cameras, count, seconds))

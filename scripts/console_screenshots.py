@@ -1,6 +1,6 @@
 """The pictures of docs/console.md: every page of a console on real footage, as WebP in docs/images.
 
-    .venv/bin/python scripts/console_screenshots.py [FOLDER]
+    .venv/bin/python scripts/console_screenshots.py [NAME ...]    # all, or those of these names: cameras setup trial
 
 Takes about two minutes: raycctv is started with four simulated cameras, and people must have walked by.
 """
@@ -20,6 +20,8 @@ from running_console import DESK, PHONE, Running, await_event, chromium, logged_
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "images"
 QUALITY = 80
 SETTLE_MS = 2500
+_PICTURES_THERE = """() => [...document.querySelectorAll('img:not([hidden])')].every(
+    image => image.naturalWidth > 0 || image.offsetParent === null || image.getBoundingClientRect().top > innerHeight)"""
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": DESK, "color_scheme": "light"},
     "dark": {"viewport": DESK, "color_scheme": "dark"},
@@ -28,8 +30,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURES
-    folder.mkdir(parents=True, exist_ok=True)
+    wanted = set(sys.argv[1:])
     with tempfile.TemporaryDirectory() as place, chromium() as browser, running_console(Path(place)) as running:
         event = await_event(running, "plaza", "person", 120)
         export(browser, running)
@@ -37,13 +38,16 @@ def main() -> None:
         for look, pages in shown(event.id).items():
             with logged_in(browser, running.url, expected=(404,), **LOOKS[look]) as page:
                 for name, path in pages.items():
+                    if wanted and name not in wanted:
+                        continue
                     page.goto(path)
                     prepare(page, name)
                     page.wait_for_timeout(SETTLE_MS)
-                    save(page, folder / f"console-{name}{'' if look == 'light' else f'-{look}'}.webp")
+                    page.wait_for_function(_PICTURES_THERE, timeout=60_000)
+                    save(page, PICTURES / f"console-{name}{'' if look == 'light' else f'-{look}'}.webp")
         with logged_in(browser, running.url, None, **LOOKS["light"]) as page:
             page.goto("/login")
-            save(page, folder / "console-login.webp")
+            save(page, PICTURES / "console-login.webp")
 
 
 def shown(event_id: str) -> dict[str, dict[str, str]]:
@@ -105,8 +109,8 @@ def prepare(page: Page, name: str) -> None:
         for _ in range(35):
             slider.press("ArrowRight")
         page.locator("#try").click()
-        page.locator("#progress").wait_for(state="hidden", timeout=200_000)
-        page.locator("#results").scroll_into_view_if_needed()
+        page.locator("#trial-state").get_by_text("Tried all").or_(page.get_by_text("Tried the last")).wait_for(timeout=200_000)
+        page.locator("#results").evaluate("results => results.scrollIntoView()")
 
 
 def save(page: Page, path: Path) -> None:

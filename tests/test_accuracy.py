@@ -39,6 +39,25 @@ def test_visits_of_cars_are_told_at_least_as_well_as_they_were(shared_data: Path
     assert row["false_per_hour"] == 0
 
 
+@pytest.mark.usefixtures("weights")
+def test_lamps_are_no_events_and_trees_at_most_one_when_they_are_first_seen(shared_data: Path) -> None:
+    rows = measured(shared_data, "--quick", "--only", "quiet")
+    assert rows["all", "reported", "raycctv"]["hours"] == pytest.approx(2 / 60)
+    lamps = [row["false_per_hour"] for (what, _, _), row in rows.items() if what.endswith("lamps")]
+    assert lamps == [0, 0]
+    assert rows["trees 0-120, as it is", "tuning", "raycctv"]["false_per_hour"] == 0
+    assert rows["trees 121-241, as it is", "reported", "raycctv"]["false_per_hour"] <= 60
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.usefixtures("weights")
+def test_hours_in_which_nobody_is_have_at_most_an_event_an_hour(shared_data: Path) -> None:
+    row = measured(shared_data, "--only", "quiet")["all", "reported", "raycctv"]
+    assert row["hours"] >= 2
+    assert row["false_per_hour"] <= 1
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_motion_on_the_reported_half_beats_the_others(shared_data: Path) -> None:

@@ -9,6 +9,18 @@ KINDS = (
 
 ROLES = (N_("viewer"), N_("operator"), N_("administrator"))
 
+REASONS = (N_("superseded"), N_("detector unavailable"), N_("verdict timeout"), N_("disconnected"))
+"""Why crops were dropped, with a space for each underscore."""
+
+ACTS = (
+    N_("changed account"), N_("changed own password"), N_("deleted an export"), N_("downloaded"), N_("exported"),
+    N_("logged in"),
+    N_("logged out"), N_("made account"), N_("made token"), N_("marked as false alarm"), N_("protected"), N_("removed account"),
+    N_("removed token"), N_("saw all cameras"), N_("saw event"), N_("saw footage"), N_("saw live"), N_("set password"),
+    N_("set up"), N_("wrong password"),
+)  # fmt: skip
+"""What the audit log tells."""
+
 LABELS = (
     N_("person"), N_("bicycle"), N_("car"), N_("motorcycle"), N_("airplane"), N_("bus"), N_("train"), N_("truck"), N_("boat"),
     N_("traffic light"), N_("fire hydrant"), N_("stop sign"), N_("parking meter"), N_("bench"), N_("bird"), N_("cat"),

@@ -1,6 +1,7 @@
 """The console in Debian's Chromium, on the whole of raycctv as it runs."""
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,48 @@ def save(page: Page) -> None:
     page.locator("#save").click()
     page.locator("#confirm").get_by_role("button", name="Save").click()
     expect(page.locator(".notice")).to_contain_text("Saved", timeout=60_000)
+
+
+def test_corner_is_dragged_and_taken_back(page: Page) -> None:
+    page.goto("/setup/gate")
+    expect(page.locator("#picture")).to_have_attribute("alt", "Picture of gate")
+    page.get_by_role("button", name="Add a mask").focus()
+    page.keyboard.press("Enter")
+    drag(page, (0.35, 0.35), (0.1, 0.2))
+    expect(page.locator("[data-corner='0']")).to_have_attribute("aria-label", re.compile("10 % across, 20 % down"))
+    drag(page, (0.65, 0.5), (0.9, 0.5))  # between two corners there is none yet
+    expect(page.locator("[data-corner]")).to_have_count(5)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    page.locator("polygon.mask").press("Enter")
+    expect(page.locator("[data-corner='0']")).to_have_attribute("aria-label", re.compile("35 % across, 35 % down"))
+    page.get_by_role("button", name="Discard changes").click()
+    expect(page.locator("polygon.mask")).to_have_count(0)
+
+
+def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    box = page.locator("#drawing").bounding_box()
+    assert box is not None
+    (x, y), (u, v) = ((box["x"] + a * box["width"], box["y"] + b * box["height"]) for a, b in (start, end))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move((x + u) / 2, (y + v) / 2)
+    page.mouse.move(u, v)
+    page.mouse.up()
+
+
+def test_zone_is_drawn_by_touch(running: Running, browser: Browser) -> None:
+    with logged_in(browser, running.url, viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        page.goto("/setup/gate")
+        expect(page.locator("#picture")).to_have_attribute("alt", "Picture of gate")
+        page.get_by_role("button", name="Add a zone").tap()
+        box = page.locator("#drawing").bounding_box()
+        assert box is not None
+        for x, y in ((0.2, 0.2), (0.7, 0.3), (0.5, 0.8)):
+            page.touchscreen.tap(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.get_by_role("button", name="Finish the polygon").tap()
+        expect(page.locator("polygon.zone")).to_have_count(1)
+        expect(page.locator("[data-corner]")).to_have_count(3)
 
 
 def test_zone_is_drawn_and_saved_by_keyboard_alone(page: Page, running: Running) -> None:

@@ -8,8 +8,11 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from fastapi.testclient import TestClient
 
-from raycctv.console import languages
+from raycctv.console import languages, words
+from raycctv.console.accounts import ROLES
 from raycctv.console.languages import LANGUAGES, catalog, chosen, script_messages, translations
+from raycctv.detection.labels import LABELS
+from raycctv.types import HEALTH_KINDS
 
 CONSOLE = Path(languages.__file__).parent
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2"), ("static/**.js", "javascript")]
@@ -93,3 +96,16 @@ def test_scripts_get_their_messages_and_no_others() -> None:
         "There are changes that are not saved."
     )
     assert "Log out" not in messages
+
+
+def test_every_act_of_the_audit_log_has_a_word() -> None:
+    written = "".join(path.read_text() for path in CONSOLE.rglob("*.py"))
+    acts = set(re.findall(r'audit\(\s*request,\s*"([^"]+)"', written)) | set(re.findall(r'\.note\([^"\n]*"([^"]+)"', written))
+    assert len(acts) > 10
+    assert acts <= set(words.ACTS)
+
+
+def test_every_label_and_kind_and_role_has_a_word() -> None:
+    assert set(words.LABELS) == set(LABELS.values())
+    assert {kind.replace("_", " ") for kind in HEALTH_KINDS} | {"motion"} == set(words.KINDS)
+    assert set(words.ROLES) == set(ROLES)

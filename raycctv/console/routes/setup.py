@@ -183,7 +183,7 @@ def save(request: Request, account: Administrator, camera: Seen, change: Change)
         difference = file.difference(before.text, text)
         assert parts.file is not None
         after = _replaced(parts.file, text, change.digest)
-        audit(request, "set up", camera=camera, difference=difference)
+        audit(request, "set up", camera=camera, lines=[line for line in difference.splitlines() if line[0] in "+-"])
         problem = _run(parts, camera, change.settings)
     return Saved(digest=after.digest, difference=difference, problem=problem)
 

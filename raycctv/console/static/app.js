@@ -112,6 +112,19 @@ export function show(part) {
 }
 show(document);
 
+// A table that is wider than its place is scrolled by keyboard, too.
+const places = new ResizeObserver((seen) => {
+  for (const { target } of seen) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+for (const region of document.querySelectorAll(".scroll")) {
+  region.setAttribute("role", "group");
+  region.setAttribute("aria-label", region.closest("section, main").querySelector("h1, h2")?.textContent ?? document.title);
+  places.observe(region);
+}
+
 const zoneLine = document.getElementById("zone");
 if (zoneLine) {
   zoneLine.querySelector("b").textContent = zone;

@@ -79,7 +79,7 @@ async function refresh(item) {
   const width = Math.min(1280, Math.ceil((image.clientWidth * devicePixelRatio) / 160) * 160 || 320);
   const answer = await fetch(`${image.dataset.picture}?width=${width}`).catch(() => null);
   if (!answer?.ok || answer.status === 204) return;
-  const at = answer.headers.get("Last-Modified") || answer.headers.get("X-Captured-At");
+  const at = answer.headers.get("X-Captured-At");
   const before = image.src;
   image.src = URL.createObjectURL(await answer.blob());
   if (before) URL.revokeObjectURL(before);

@@ -336,6 +336,7 @@ function triedEntry(event) {
   title.textContent = `${_(event.kind)} ${percent(event.score, 0)}`;
   const why = document.createElement("small");
   why.textContent = [event.zones.join(", "), event.why].filter(Boolean).join(" · ");
+  why.title = event.why;
   words.append(title, " ", timeElement(event.started_at, "time"), why);
   entry.append(picture, words);
   return entry;
@@ -352,6 +353,7 @@ byId("save").onclick = () => attempt(async () => {
   await new Promise((done) => { byId("confirm").addEventListener("close", done, { once: true }); });
   if (byId("confirm").returnValue !== "save") return;
   byId("save").disabled = true;
+  byId("unsaved").textContent = _("Saving ...");
   try {
     const saved = await send("PUT", api, change);
     notice(saved.problem ?? _("Saved; {camera} is read with the new settings.", { camera }), saved.problem !== null);

@@ -1,0 +1,1 @@
+"""Footage that benchmarks make of what there is."""
