@@ -69,6 +69,7 @@ def export(browser: Browser, running: Running) -> None:
     with logged_in(browser, running.url) as page:
         page.goto("/events?camera=plaza")
         page.locator("#events a").first.click()
+        page.wait_for_url("**/events/*", wait_until="load")
         page.locator("[data-act=export]").click()
         page.locator("dialog#export button.main").click()
         page.goto("/exports")
