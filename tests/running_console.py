@@ -146,6 +146,7 @@ def log_in(page: Page, name: str) -> None:
     page.locator("input[name=password]").fill(PASSWORD)
     page.locator("button.main").click()
     page.wait_for_selector(".side")
+    page.wait_for_load_state()
 
 
 def await_event(running: Running, camera: str, kind: str, timeout_s: float = 60) -> Event:
