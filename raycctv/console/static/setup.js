@@ -402,6 +402,7 @@ async function load() {
     : _("Nothing was recorded in the last hour that settings could be tried on.");
   byId("try").disabled = answer.footage_s === 0;
   take(answer.settings);
+  byId("setup").inert = false;
 }
 
 byId("refresh").onclick = () => attempt(showPicture);
