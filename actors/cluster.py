@@ -43,6 +43,9 @@ _START_S = 180.0
 _START_EACH_S = 10.0
 """What each camera may add where few cores start many processes."""
 
+_SUPERVISOR_CPUS = 0.01
+"""Ray 2.60 heeds a wish for a node only of what reserves something."""
+
 _STOP_S = 30.0
 _ANSWER_S = 30.0
 _SAMPLE_S = 5.0
@@ -240,7 +243,7 @@ def deploy(config: Config, watch: Watch = lambda *_: None, file: Path | None = N
     if supervisor is None:
         kind: Any = Supervisor
         head = next(node for node in nodes.alive() if node.head)
-        chosen = options("supervisor", names.SUPERVISOR)
+        chosen = options("supervisor", names.SUPERVISOR, min(_SUPERVISOR_CPUS, head.cpus))
         supervisor = kind.options(**chosen, scheduling_strategy=nodes.on(head.id, soft=True)).remote()
     timeout_s = _START_S + _START_EACH_S * len(config.cameras)
     _apply(supervisor, config, file, timeout_s)

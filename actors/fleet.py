@@ -3,7 +3,7 @@
 import itertools
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +89,8 @@ class Fleet:
         self._said: dict[str, tuple[str, tuple[CameraName, ...]]] = {}
         self._placed: dict[str, str] = {}
         self._asked: dict[str, Any] = {}
+        self._config: Config | None = None
+        self._digests: dict[str, str] = {}
         self._told: dict[str, str] = {}
         self._telling: dict[str, Any] = {}
         self._attempts: dict[str, _Attempts] = {}
@@ -99,8 +101,9 @@ class Fleet:
         found: dict[str, tuple[str, str | None]] = {}
         for name in running_names():
             actor = self._id_of(name, table)
-            if actor in table:
-                node = table[actor]["Address"]["NodeID"] if table[actor]["State"] == "ALIVE" else self._placed.get(actor)
+            entry = table.get(actor) or (actor_table(actor_id=actor) if actor else {})  # it may change while we list
+            if entry and entry["State"] != "DEAD":
+                node = entry["Address"]["NodeID"] if entry["State"] == "ALIVE" else self._placed.get(actor)
                 found[name] = actor, node
         self._ask(found)
         self._forget({actor for actor, _ in found.values()})
@@ -131,6 +134,7 @@ class Fleet:
         self.stop(actions.stop, len(config.cameras), keep_recording=stays)
         for name in actions.start:
             self._start(name, plan.actors[name], config, file)
+        self._learn(config)
         self._check_told()
         for name in wanted:
             self._tell(name, plan, config)
@@ -219,15 +223,17 @@ class Fleet:
     def _tell(self, name: str, plan: Plan, config: Config) -> None:
         """Only what it does not know; who has died and come again has another id, and what Ray starts anew asks."""
         kind = names.kind_of(name)
-        if name not in self._handles or kind == "sink":
+        if name not in self._handles:
             return
-        elif kind == "reader":
+        if kind == "reader":
             self._tell_reader(name, plan, config)
         elif kind == "storage":
             self._tell_storage(name, plan, config)
         elif kind == "detector":
             self._tell_detector(name, plan)
-        elif self._is_news(name, {}, [digest(config)]):
+        elif kind == "sink":
+            self._tell_sink(name, plan)
+        elif self._is_news(name, self._digests[""]):
             self._telling[name] = self._handles[name].tell.remote(Sealed.of(config.on(plan.actors[name].node.name)))
 
     def _tell_reader(self, name: str, plan: Plan, config: Config) -> None:
@@ -235,21 +241,27 @@ class Fleet:
         detectors = [self._handles[asked] for asked in plan.asks[name] if asked in self._handles]
         sinks = {camera: [self._handles[sink] for sink in plan.sinks[camera] if sink in self._handles] for camera in cameras}
         others = itertools.chain(detectors, *sinks.values())
-        if self._is_news(name, cameras, [other._actor_id.hex() for other in others]):
+        if self._is_news(name, *self._of(cameras), *(other._actor_id.hex() for other in others)):
             self._telling[name] = self._handles[name].read.remote(Sealed.of(cameras), detectors, sinks)
 
     def _tell_storage(self, name: str, plan: Plan, config: Config) -> None:
-        cameras = {camera: _as_kept(camera, config.cameras[camera], name, plan) for camera in plan.records.get(name, ())}
+        relays = {camera: plan.keepers[camera][0] == name for camera in plan.records.get(name, ())}
         keep = {camera: own.keep for camera, own in config.cameras.items() if own.keep != CameraRetention()}
         sink = self._handles.get(names.SINK + name.removeprefix(names.STORAGE))
         told = [sink._actor_id.hex()] if sink is not None else []
-        if self._is_news(name, cameras, [*told, *(f"{camera}{digest(own)}" for camera, own in keep.items())]):
+        if self._is_news(name, *told, *self._of(relays), *map(str, relays.values()), "keep", *self._of(keep)):
+            cameras = {camera: _as_kept(config.cameras[camera], relayed) for camera, relayed in relays.items()}
             self._telling[name] = self._handles[name].record.remote(Sealed.of((cameras, keep)), sink)
 
     def _tell_detector(self, name: str, plan: Plan) -> None:
         sink = next((self._handles[other] for other in plan.actors if names.kind_of(other) == "sink"), None)
-        if sink is not None and self._is_news(name, {}, [sink._actor_id.hex()]):
+        if sink is not None and self._is_news(name, sink._actor_id.hex()):
             self._telling[name] = self._handles[name].report_to.remote(sink)
+
+    def _tell_sink(self, name: str, plan: Plan) -> None:
+        cameras = [camera for camera, sinks in plan.sinks.items() if name in sinks]
+        if self._is_news(name, *cameras):
+            self._telling[name] = self._handles[name].serve.remote(cameras)
 
     def _check_told(self) -> None:
         """Who died before it took in what it was told is told again."""
@@ -262,9 +274,18 @@ class Fleet:
                     log.warning("%s was not reached and is told again: %s", name, _last_line(error))
                     self._told.pop(name, None)
 
-    def _is_news(self, name: str, cameras: Mapping[CameraName, Camera], others: Sequence[str]) -> bool:
-        known = [self._handles[name]._actor_id.hex(), *(f"{camera}{digest(own)}" for camera, own in cameras.items()), *others]
-        news = " ".join(known)
+    def _learn(self, config: Config) -> None:
+        """Digests once for each configuration, rather than at each look; that of all of it under no name."""
+        if config is not self._config:
+            self._config = config
+            self._digests = {name: digest(camera) for name, camera in config.cameras.items()} | {"": digest(config)}
+
+    def _of(self, cameras: Iterable[CameraName]) -> Iterator[str]:
+        return (f"{camera}={self._digests[camera]}" for camera in cameras)
+
+    def _is_news(self, name: str, *facts: str) -> bool:
+        """Whether the actor that has the name now was not told just that."""
+        news = " ".join((self._handles[name]._actor_id.hex(), *facts))
         if self._told.get(name) == news:
             return False
         self._told[name] = news
@@ -293,9 +314,9 @@ def _settings(config: Config) -> Config:
     return config.model_copy(update={"cameras": {}})
 
 
-def _as_kept(name: CameraName, camera: Camera, storage: str, plan: Plan) -> Camera:
-    """The first of those who should record it relays it; the others would only be refused by the server."""
-    return camera if plan.keepers[name][:1] == [storage] else camera.model_copy(update={"pull": None})
+def _as_kept(camera: Camera, relayed: bool) -> Camera:
+    """Only the first of those who should record it relays it; the others would be refused by the server."""
+    return camera if relayed else camera.model_copy(update={"pull": None})
 
 
 def _last_line(error: BaseException) -> str:

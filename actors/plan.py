@@ -120,7 +120,7 @@ class _Planning:
         reads, located = self._readers()
         detectors = self._detectors()
         actors = self._backstage(bool(keepers)) | detectors
-        shared = digest(_without_servers(self._config).model_copy(update={"cameras": {}}))
+        shared = digest(_without_servers(_settings(self._config)))
         actors |= {reader: Placed(located[reader], shared) for reader in reads}
         actors |= self._console()
         return Plan(
@@ -137,8 +137,7 @@ class _Planning:
     def _backstage(self, footage: bool) -> dict[str, Placed]:
         """Sinks, and storage where anything is recorded."""
         config = self._config
-        told = digest(config.model_copy(update={"cameras": {}, "console": None}))
-        kept = digest(_without_servers(config).model_copy(update={"cameras": {}}))
+        told, kept = digest(_settings(config)), digest(_without_servers(_settings(config)))
         actors = {self._sinks[name]: Placed(node, told) for name, node in self._storages.items()}
         if footage:
             actors |= {name: Placed(node, kept) for name, node in self._storages.items()}
@@ -269,6 +268,12 @@ def _beside(node: Node, detectors: Mapping[str, Placed]) -> list[str]:
     return [name for name, placed in detectors.items() if placed.node.id == node.id] or list(detectors)
 
 
+def _settings(config: Config) -> Config:
+    """A configuration without what only a plan and the console depend on."""
+    recording = config.recording.model_copy(update={"replicas": 1})
+    return config.model_copy(update={"cameras": {}, "cameras_per_reader": None, "recording": recording, "console": None})
+
+
 def _without_servers(config: Config) -> Config:
     """A configuration without what only the sink cares for."""
-    return config.model_copy(update={"elasticsearch": None, "notify": Notify(), "console": None})
+    return config.model_copy(update={"elasticsearch": None, "notify": Notify()})

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -63,6 +63,10 @@ class Sink:
     def abandon(self, camera: CameraName, post: bool = True) -> None:
         """The camera's reader started anew: what its predecessor left open has ended."""
         self._guarded(_EVENTS, partial(self._recorder.abandon, camera, post=post))
+
+    def serve(self, cameras: Sequence[CameraName]) -> None:
+        """Whose events this one is told; what is open of others has ended here."""
+        self._guarded(_EVENTS, partial(self._recorder.release, cameras))
 
     def detector_is_busy(self, name: str, share: float) -> None:
         """A detector has computed for this share of the last seconds."""

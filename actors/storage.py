@@ -31,12 +31,14 @@ class Storage:
 
     def __init__(self, name: str, sealed: Sealed[Config], digest: str) -> None:
         from raycctv.load import go_first
+        from raycctv.recording.layout import claim
         from raycctv.storage import Storage as LocalStorage
 
         go_first()
         config = sealed.open()
         loki = log_to_servers("storage", None, config, file=name.replace(":", "-"))
         self._digest = digest
+        self._claim = claim(config.recording.root)
         self._sink: Any = None
         self._untold: list[Event] = []
         self._storage = LocalStorage(config, SystemClock(), self._emit)
@@ -76,6 +78,7 @@ class Storage:
         self._metrics.close()
         self._thread.join()
         self._storage.close(keep_recording=keep_recording)
+        self._claim.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():

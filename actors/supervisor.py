@@ -46,7 +46,7 @@ class Supervisor:
         self._error = ""
         self._wanted = wanted.remembered()
         if self._wanted is not None:
-            log_to_servers("supervisor", None, self._wanted.config)
+            _log(self._wanted.config)
         threading.Thread(target=self._run, name="look", daemon=True).start()
 
     def apply(self, sealed: Sealed[Config], file: Path | None = None) -> dict[str, list[str]]:
@@ -59,7 +59,7 @@ class Supervisor:
             before, config = self._wanted, sealed.open()
             self._wanted = Wanted(config, before.file if file is None and before is not None else file)
             wanted.remember(self._wanted)
-            log_to_servers("supervisor", None, config)
+            _log(config)
             self._fleet.try_at_once()
             self._look()
             return changes({} if before is None else before.config.cameras, config.cameras)
@@ -188,6 +188,13 @@ class Supervisor:
             held=held,
             recording=self._fleet.recording(held) if planned is not None and planned.hands_over else {},
         )
+
+
+def _log(config: Config) -> None:
+    """As the configuration says on the node that this runs on."""
+    here = ray.get_runtime_context().get_node_id()
+    name = next((node.name for node in nodes.alive() if node.id == here), "")
+    log_to_servers("supervisor", None, config.on(name))
 
 
 def _turned(cameras: Mapping[str, Sequence[CameraName]]) -> dict[CameraName, list[str]]:

@@ -4,7 +4,7 @@ set -euo pipefail
 
 run=(ffmpeg nginx libnginx-mod-rtmp python3-venv)
 test=(gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad libfaketime)
-test+=(chromium default-jdk-headless docker-compose iproute2 maven mosquitto openssh-server prometheus rsync syslog-ng-core)
+test+=(chromium default-jdk-headless docker-compose iproute2 maven mosquitto openssh-server prometheus redis-server rsync syslog-ng-core)
 
 wanted=("${run[@]}")
 [ "${1:-run}" = test ] && wanted+=("${test[@]}")
@@ -25,7 +25,7 @@ if ! command -v apt-get >/dev/null || { [ "$(id -u)" -ne 0 ] && ! command -v sud
     exit 1
 fi
 
-# Debian starts a server as soon as it is installed: nginx on port 80, mosquitto, Prometheus. raycctv and its tests run their own.
+# Debian starts a server as soon as it is installed: nginx on port 80, mosquitto, Prometheus, Redis. raycctv and its tests run their own.
 policy=/usr/sbin/policy-rc.d
 made_policy=""
 if ! [ -e "$policy" ]; then

@@ -23,7 +23,7 @@ from raycctv.rtmp.server import free_port
 from raycctv.sealing import SEAL_KEY, private_key
 
 HEAD = "head"
-START_S = 60.0
+START_S = 180.0
 
 
 class Nodes:
@@ -47,6 +47,7 @@ class Nodes:
 
     def start_head(self) -> None:
         """Start the head, or another one in its place."""
+        Path(self._environment["RAY_TMPDIR"], "ray", "ray_current_cluster").unlink(missing_ok=True)  # nodes here are no head
         options = [f"--port={self._port}", "--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
         self._start(HEAD, "--head", *options)
 
@@ -90,10 +91,12 @@ class Nodes:
             "--num-cpus=4", "--object-store-memory=150000000", "--min-worker-port=0", "--max-worker-port=0",
             f"--dashboard-agent-listen-port={free_port()}", *options,
         ]  # fmt: skip
-        self._nodes[name] = subprocess.Popen(
-            command, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
-        )  # fmt: skip
+        log = Path(self._environment["RAY_TMPDIR"], f"{name}.log")
+        with log.open("wb") as output:
+            self._nodes[name] = subprocess.Popen(
+                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent,
+            )  # fmt: skip
         if name == HEAD:
             until(lambda: _answers(self._port), START_S)
 
@@ -146,7 +149,9 @@ def several_nodes(root: str, environment: Mapping[str, str] | None = None, *, co
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(os.environ.update, before)
         stack.callback(os.environ.clear)
-        os.environ.update(cluster._QUIET | {SEAL_KEY: private_key(), "RAY_TMPDIR": str(folder)})
+        os.environ.update(
+            cluster._QUIET | {SEAL_KEY: private_key(), "RAY_TMPDIR": str(folder), "RAY_raylet_start_wait_time_s": "150"}
+        )
         cluster._authenticate()
         nodes = Nodes(root, {**os.environ, **(environment or {})})
         stack.callback(nodes.end)

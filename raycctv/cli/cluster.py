@@ -14,6 +14,9 @@ ConfigFile = Annotated[Path, typer.Argument(help="Configuration (YAML).", show_d
 Address = Annotated[str | None, typer.Option(help="Ray cluster, for example ray://host:10001. Default: this machine's.")]
 DEFAULT_CONFIG = Path("cameras.yaml")
 
+_WAITS = "waits:"
+"""How a status begins that says what the cluster lacks."""
+
 
 def check(
     config: ConfigFile = DEFAULT_CONFIG,
@@ -58,9 +61,10 @@ def up(
             cluster.start_head(dashboard_port)
         with cluster.connected(address) as dashboard:
             _warn_unless_protected()
-            cluster.deploy(loaded, show, config.resolve())
+            parts = cluster.status(cluster.deploy(loaded, show, config.resolve()))
             first = cluster.first_password() if loaded.console and not cluster.in_a_job() else None
     stdout.print(f"running {len(loaded.cameras)} cameras; Ray dashboard: {dashboard or 'none'}", markup=False)
+    _print_waiting(parts)
     if loaded.console is not None:
         stdout.print(f"console: {loaded.console.url}", markup=False)
         if cluster.in_a_job():
@@ -76,11 +80,13 @@ def reload(config: ConfigFile = DEFAULT_CONFIG, address: Address = None, json: J
     loaded = load(config)
     with progress() as bar, cluster.connected(address):
         changed = cluster.reload(loaded, shown_by(bar), config.resolve())
+        parts = cluster.status(cluster.running())
     if json:
         print_json({**changed, "cameras": len(loaded.cameras)})
         return
     said = [f"{what} {', '.join(cameras)}" for what, cameras in changed.items() if cameras]
     stdout.print(f"running {len(loaded.cameras)} cameras; {'; '.join(said) or 'cameras as before'}", markup=False)
+    _print_waiting(parts)
 
 
 def status(address: Address = None, json: Json = False) -> None:
@@ -180,14 +186,22 @@ def _print_status(parts: dict[str, Any]) -> None:
     for kind, group in (("analysis", readers), ("recorder", recorders), ("relay", relays), ("actor", dict(others))):
         for name, part in group.items():
             words = part.get("error") or (part.get("last_error") if not part.get("recording") else None)
-            if words:
+            if words and not words.startswith(_WAITS):
                 stdout.print(f"{kind} of {name}: {words}" if kind != "actor" else f"{name}: {words}", markup=False)
     for name, storage in storages.items():
         for what, words in storage.get("errors", {}).items():
             stdout.print(f"{name}, {what}: {words}", markup=False)
-    for name, recorder in recorders.items():
-        if "waits" in recorder:
-            stdout.print(f"recorder of {name}: {recorder['waits']}", markup=False)
+    _print_waiting(parts)
+
+
+def _print_waiting(parts: dict[str, Any]) -> None:
+    """What does not run yet, since the cluster lacks what it needs."""
+    waits = {name: part["error"] for name, part in parts.items() if str(part.get("error", "")).startswith(_WAITS)}
+    for storage in parts.values():
+        recorders = storage.get("recorders", {}).items()
+        waits |= {f"recorder of {name}": recorder["waits"] for name, recorder in recorders if "waits" in recorder}
+    for name, why in waits.items():
+        stdout.print(f"{name}: {why}", style="yellow", markup=False)
 
 
 def _of_all(storages: dict[str, Any], what: str) -> dict[str, dict[str, Any]]:

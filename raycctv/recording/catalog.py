@@ -241,10 +241,11 @@ class Catalog(Database):
         query = f"SELECT {_EVENT_COLUMNS} FROM events WHERE camera = ? AND ended_at_ns IS NULL ORDER BY started_at_ns, id"  # noqa: S608
         return [_event(row) for row in self._read(query, [camera])]
 
-    def open_events(self, kind: str) -> list[Event]:
-        """Events of that kind, of all cameras, that go on, oldest first."""
-        query = f"SELECT {_EVENT_COLUMNS} FROM events WHERE kind = ? AND ended_at_ns IS NULL ORDER BY started_at_ns, id"  # noqa: S608
-        return [_event(row) for row in self._read(query, [kind])]
+    def open_events(self, kind: str | None = None) -> list[Event]:
+        """Events of that kind, or of any, of all cameras, that go on, oldest first."""
+        which, values = ("kind = ? AND", [kind]) if kind is not None else ("", [])
+        query = f"SELECT {_EVENT_COLUMNS} FROM events WHERE {which} ended_at_ns IS NULL ORDER BY started_at_ns, id"  # noqa: S608
+        return [_event(row) for row in self._read(query, values)]
 
     def mark_false_alarm(self, event_id: str, at_ns: int, by: str) -> None:
         """Note who says that an event shows nothing. Idempotent: the first who says so stays."""

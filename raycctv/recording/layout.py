@@ -6,18 +6,22 @@
     <camera>/broken/                                       files of which no frame plays, kept for whoever wants to know why
     .run/                                                  pid files of recorders and relays
 
+    .run/lock                                              held by whoever looks after the folder
     .run/recorder-<camera>.keyframes0, 1                   what recorders by RTMP list beside: see :mod:`.changes`
 
 Times are UTC and those at which the first frame came. Numbers count the files of one recorder; what it leaves has another
 ending (``_0-1.mp4``) when the next is started.
 """
 
+import fcntl
 import itertools
 import os
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from raycctv.clock import NS_PER_S
 from raycctv.errors import RecordingError
@@ -95,6 +99,28 @@ def make_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise RecordingError(f"recording.root: {folder} cannot be written: {error.strerror}") from error
+
+
+def claim(root: Path, wait_s: float = 5.0) -> IO[bytes]:
+    """Look after a folder alone, until the file that is returned is closed or this process ends.
+
+    Raises:
+        RecordingError: somebody else does, even after ``wait_s``, in which who is just ending lets go.
+    """
+    make_writable(root / RUN_DIR)
+    file = (root / RUN_DIR / "lock").open("wb")
+    deadline_s = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except OSError as error:
+            if time.monotonic() > deadline_s:
+                file.close()
+                raise RecordingError(
+                    f"recording.root: {root} is looked after by another storage actor; nodes on one disk need {{node}} in it"
+                ) from error
+            time.sleep(0.1)
 
 
 def fsync(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from raycctv.clock import Clock
 from raycctv.errors import RecordingError
 from raycctv.sinks.event_log import EventLog, to_json, write_snapshot
-from raycctv.types import RECORDING_GAP, CameraName, Event, Segment
+from raycctv.types import NO_CAMERA, RECORDING_GAP, CameraName, Event, Segment
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ class EventCatalog(Protocol):
     def event(self, event_id: str) -> Event | None: ...
 
     def unended_events(self, camera: CameraName) -> list[Event]: ...
+
+    def open_events(self, kind: str | None = None) -> list[Event]: ...
 
     def segments_of(self, event: Event) -> list[Segment]: ...
 
@@ -110,6 +112,16 @@ class EventRecorder:
                 continue
             why = f"{event.why}; ended because the camera's reader started anew"
             self.record(replace(event, ended_at_ns=max(self._clock.now_ns(), event.started_at_ns), why=why), None, post=post)
+
+    def release(self, kept: Collection[CameraName]) -> None:
+        """Nobody tells this one any more what becomes of other cameras: what is open of them has ended here. Servers are not
+        told: who is told instead knows better.
+        """
+        for event in self._catalog.open_events():
+            if event.camera not in kept and event.camera != NO_CAMERA and event.kind != RECORDING_GAP:
+                why = f"{event.why}; ended here because another node keeps the camera's events"
+                ended_at_ns = max(self._clock.now_ns(), event.started_at_ns)
+                self.record(replace(event, ended_at_ns=ended_at_ns, why=why), None, post=False)
 
     def close(self) -> None:
         """Idempotent."""

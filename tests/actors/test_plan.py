@@ -169,6 +169,13 @@ def test_camera_that_comes_changes_no_other_actor() -> None:
     assert {s: [c for c in own if c != "new"] for s, own in then.records.items()} == first.records
 
 
+def test_more_replicas_replace_no_actor() -> None:
+    first = plan(config(8), CLUSTER, Before())
+    then = plan(config(8, recording={"replicas": 2}), CLUSTER, after(first, CLUSTER, all_record(first)))
+    assert then.wanted() == first.wanted()
+    assert all(len(own) == 8 for own in then.records.values())
+
+
 NODES = st.lists(st.integers(1, 3), unique=True).map(lambda others: [HEAD, *(CLUSTER[n] for n in others)])
 
 

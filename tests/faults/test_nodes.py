@@ -30,6 +30,9 @@ pytestmark = [
 
 CAMERAS = 16
 STORAGE = ("one", "two")
+PER_READER = 6
+"""Of its share and that of a node that is gone: so one reader serves each node, which two cores can start in time."""
+
 FRAGMENT_S = 1.0
 GOP_S = 1.0
 AGAIN_S = 15.0
@@ -39,10 +42,9 @@ AGAIN_S = 15.0
 @contextmanager
 def four_nodes(site: Site) -> Iterator[Nodes]:
     with several_nodes(site.root) as nodes:
-        nodes.add("worker")
-        for name in STORAGE:
-            nodes.add(name, storage=True)
-        joined("worker", *STORAGE)
+        for name in ("worker", *STORAGE):
+            nodes.add(name, storage=name in STORAGE)
+            joined(name)
         yield nodes
 
 
@@ -85,7 +87,7 @@ from actors import cluster
 from raycctv.config import load
 with cluster.connected(sys.argv[1]):
     cluster.deploy(load(Path(sys.argv[2])))
-    print("up", flush=True)
+    print("up", file=sys.__stdout__, flush=True)
     time.sleep(1e6)
 """
 
@@ -113,7 +115,8 @@ def written(config: Config, folder: Path) -> Path:
         for name, camera in config.cameras.items()
     }
     recording = {"root": str(config.recording.root), "segment_s": config.recording.segment_s}
-    file.write_text(yaml.safe_dump({"cameras": cameras, "recording": recording, "logs": {"dir": str(config.logs.dir)}}))
+    whole = {"cameras": cameras, "recording": recording, "logs": {"dir": str(config.logs.dir)}}
+    file.write_text(yaml.safe_dump({**whole, "cameras_per_reader": config.cameras_per_reader}))
     return file
 
 
@@ -121,7 +124,7 @@ def test_nodes_that_die_cost_what_is_promised(tmp_path: Path, rtmp: RtmpServer, 
     site = Site("node", tmp_path, rtmp, clip, CAMERAS)
     bench = Bench(site, STORAGE, costs)
     with four_nodes(site) as nodes, site.sending():
-        driver = start_driver(nodes, written(site.config(), tmp_path))
+        driver = start_driver(nodes, written(site.config(PER_READER), tmp_path))
         until(lambda: bench.served() and balanced(), 120)
         try:
             job = bench.strike("driver of the job kill -9", lambda: end_driver(driver))
@@ -132,7 +135,7 @@ def test_nodes_that_die_cost_what_is_promised(tmp_path: Path, rtmp: RtmpServer, 
             )
             disk = bench.strike("storage node gone", killed(nodes, "two"))
             again = bench.strike("storage node back", returned(nodes, "two"), lambda: bench.served() and balanced())
-            cluster.reload(site.config(replicas=2))
+            cluster.reload(site.config(PER_READER, replicas=2))
             until(lambda: len(recorders()) == 2 * CAMERAS, 120)
             replica = bench.strike("storage node gone, cameras recorded by two", killed(nodes, "two"))
             bench.strike("storage node back, cameras recorded by two", returned(nodes, "two"), lambda: bench.served(2))
@@ -163,7 +166,7 @@ def pids_of_recorders(site: Site) -> dict[str, int]:
 def test_head_that_dies_stops_no_recorder(kept: bool, tmp_path: Path, rtmp: RtmpServer, clip: Path, costs: list[Cost]) -> None:
     site = Site(f"head{kept:d}", tmp_path, rtmp, clip, CAMERAS)
     bench = Bench(site, STORAGE, costs)
-    file = written(site.config(), tmp_path)
+    file = written(site.config(PER_READER), tmp_path)
     with (
         Redis() as redis,
         several_nodes(site.root, redis.environment if kept else {}, connect=False) as nodes,
@@ -171,9 +174,9 @@ def test_head_that_dies_stops_no_recorder(kept: bool, tmp_path: Path, rtmp: Rtmp
     ):
 
         def up() -> None:
-            for name in ("worker", *STORAGE):
+            for number, name in enumerate(("worker", *STORAGE), start=2):
                 nodes.add(name, storage=name in STORAGE)
-            nodes.await_alive(4)
+                nodes.await_alive(number)
             end_driver(start_driver(nodes, file))
 
         def head_returns() -> None:

@@ -4,7 +4,7 @@ import pytest
 from support import NS, T0_NS
 
 from raycctv.errors import RecordingError
-from raycctv.recording.layout import filed_files, filed_path, free_path, make_writable, named_at_ns, remove_file
+from raycctv.recording.layout import claim, filed_files, filed_path, free_path, make_writable, named_at_ns, remove_file
 from raycctv.types import CameraName
 
 GATE = CameraName("gate")
@@ -72,3 +72,13 @@ def test_remove_file_is_idempotent_and_keeps_a_day_that_holds_more(tmp_path: Pat
     assert [path.name for path in day.iterdir()] == ["b.mp4"]
     remove_file(tmp_path, "gate/2023-11-14/b.mp4")
     assert not day.exists()
+
+
+def test_folder_is_looked_after_by_one_alone(tmp_path: Path) -> None:
+    held = claim(tmp_path)
+    with pytest.raises(
+        RecordingError, match=r"is looked after by another storage actor; nodes on one disk need \{node\} in it"
+    ):
+        claim(tmp_path, wait_s=0)
+    held.close()
+    claim(tmp_path, wait_s=0).close()

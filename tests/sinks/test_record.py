@@ -65,6 +65,25 @@ def test_better_picture_at_the_end_replaces_the_first(sink: Sink) -> None:
     assert (sink.folder / kept.snapshot).read_bytes() == b"better"
 
 
+def test_what_is_open_of_cameras_of_others_ends_here_and_servers_are_not_told(sink: Sink) -> None:
+    posted: list[str] = []
+    recorder = EventRecorder(
+        sink.folder, EventLog(sink.folder, 10**6, 3), sink.catalog, sink.clock, lambda told, _: posted.append(told.id)
+    )
+    recorder.record(event("mine"), None)
+    recorder.record(event("theirs", "yard"), None)
+    recorder.record(event("replica", "door"), None, post=False)
+    recorder.record(event("gap", "yard", kind="recording_gap"), None)
+    recorder.record(event("disk", "*", kind="disk_low"), None)
+    sink.clock.advance(9)
+    recorder.release([GATE, CameraName("door")])
+    ended = {told.id: told for told in sink.catalog.events() if told.ended_at_ns is not None}
+    assert ended.keys() == {"theirs"}
+    assert ended["theirs"].ended_at_ns == T0_NS + 9 * NS
+    assert ended["theirs"].why.endswith("another node keeps the camera's events")
+    assert posted == ["mine", "theirs", "gap", "disk"]
+
+
 def test_event_without_its_picture_is_better_than_none(sink: Sink, caplog: pytest.LogCaptureFixture) -> None:
     (sink.folder / "snapshots").touch()
     sink.recorder.record(event(), b"jpeg")

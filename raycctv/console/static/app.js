@@ -1,5 +1,5 @@
 // What every page needs: requests that the server takes, times in the viewer's zone, light or dark, language.
-import { _ } from "./messages.js";
+import { _, locale } from "./messages.js";
 
 const csrf = document.querySelector('meta[name="csrf-token"]').content;
 
@@ -44,14 +44,13 @@ export async function attempt(action) {
   }
 }
 
-const language = document.documentElement.lang || undefined;
 const formats = {
-  time: new Intl.DateTimeFormat(language, { timeStyle: "medium" }),
-  short: new Intl.DateTimeFormat(language, { timeStyle: "short" }),
-  date: new Intl.DateTimeFormat(language, { dateStyle: "medium" }),
-  full: new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }),
+  time: new Intl.DateTimeFormat(locale, { timeStyle: "medium" }),
+  short: new Intl.DateTimeFormat(locale, { timeStyle: "short" }),
+  date: new Intl.DateTimeFormat(locale, { dateStyle: "medium" }),
+  full: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }),
 };
-const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
 
 export function time(iso, format = "full") {
   const at = new Date(iso);
@@ -81,11 +80,11 @@ export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export function bytes(count) {
   const unit = Math.min(4, Math.floor(Math.log10(Math.max(count, 1)) / 3));
-  return `${new Intl.NumberFormat(language, { maximumSignificantDigits: 3 }).format(count / 1000 ** unit)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
+  return `${new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 }).format(count / 1000 ** unit)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
 }
 
 export const percent = (share, digits = 1) =>
-  new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: digits, roundingMode: "floor" }).format(share);
+  new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: digits, roundingMode: "floor" }).format(share);
 
 // Changes as they come: handlers by the kind of update. Closed while the page is hidden.
 export function follow(handlers) {

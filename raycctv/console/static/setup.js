@@ -1,12 +1,11 @@
 // Setting up a camera: the page holds the settings as the API gives them, and draws them anew after each change.
 import { attempt, notice, percent, send, timeElement } from "./app.js";
-import { _ } from "./messages.js";
+import { _, locale } from "./messages.js";
 import { PolygonEditor } from "./polygons.js";
 
 const byId = (id) => document.getElementById(id);
 const camera = byId("setup").dataset.camera;
 const api = `/api/setup/${camera}`;
-const language = document.documentElement.lang;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 
 let answer = null; // as the server gave it
@@ -170,9 +169,9 @@ const SCALES = {
 };
 
 function motionText(key, value) {
-  if (key === "sensitivity") return _("{value} × normal", { value: new Intl.NumberFormat(language).format(value) });
+  if (key === "sensitivity") return _("{value} × normal", { value: new Intl.NumberFormat(locale).format(value) });
   const [width, height] = answer.frame_px ?? [0, 0];
-  const share = new Intl.NumberFormat(language, { style: "percent", maximumSignificantDigits: 2 }).format(value);
+  const share = new Intl.NumberFormat(locale, { style: "percent", maximumSignificantDigits: 2 }).format(value);
   if (width === 0) return _("{share} of the picture", { share });
   const side = Math.round(Math.sqrt(value * width * height));
   return _("{share} of the picture, {side} × {side} of {width} × {height} pixels", { share, side, width, height });
@@ -304,7 +303,7 @@ async function watchTrial() {
   }
 }
 
-const minutes = (seconds) => new Intl.NumberFormat(language, { style: "unit", unit: "minute", maximumFractionDigits: 1 }).format(seconds / 60);
+const minutes = (seconds) => new Intl.NumberFormat(locale, { style: "unit", unit: "minute", maximumFractionDigits: 1 }).format(seconds / 60);
 
 function trialText() {
   const far = { tried: minutes(trial.tried_s), all: minutes(trial.footage_s) };
