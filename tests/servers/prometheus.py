@@ -39,9 +39,7 @@ def prometheus(configuration: Path, port: int, folder: Path) -> Iterator[Prometh
         pytest.skip("prometheus is not installed; scripts/system_packages.sh test does it")
     command = [program, f"--config.file={configuration}", f"--storage.tsdb.path={folder}"]
     command.append(f"--web.listen-address=127.0.0.1:{port}")
-    process = subprocess.Popen(
-        [program, *own], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
-    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
     server = Prometheus(port)
     try:
         until(server.ready, 30)
