@@ -251,7 +251,7 @@ def test_ray_that_asks_for_no_token_works_and_is_warned_of(tmp_path: Path, weigh
         with (tmp_path / "ray.log").open("wb") as log:
             head = subprocess.Popen(command, env=machine.environment, stdout=log, stderr=log)
         try:
-            until(lambda: "raycctv does not run" in machine.run("raycctv", "status").stderr, 90)
+            until(lambda: "raycctv does not run" in machine.run("raycctv", "status").stderr, 150)
             done = machine.run("raycctv", "up", machine.write("cameras.yaml", "footage", hall="rtmp://127.0.0.1:1/live/hall"))
             assert done.returncode == 0, done.stderr
             assert "warning: this Ray asks for no token" in done.stderr
