@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -16,15 +15,15 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 from ray._raylet import Config as RayConfig  # type: ignore[attr-defined]  # Cython, without stubs
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import RayError
 
 from actors import names, nodes
 from actors.fleet import handle, running_names
 from actors.options import options
 from actors.supervisor import Supervisor
-from raycctv import errors
+from actors.unwrapping import last_line, own_errors
 from raycctv.config import Config
-from raycctv.errors import ClusterError, ConfigError, RaycctvError
+from raycctv.errors import ClusterError, ConfigError
 from raycctv.process import DetachedProcess
 from raycctv.sealing import SEAL_KEY, Sealed, private_key
 from raycctv.types import CameraName, Watch
@@ -54,8 +53,6 @@ _OBJECT_STORE_BYTES = 200_000_000
 
 _JOB_COPY = "working_dir_files"
 """Where Ray puts the copy of a job's working directory. Source: Ray 2.60, _private/runtime_env/working_dir.py."""
-
-_WRITTEN_ERROR = re.compile(r"raycctv\.errors\.(?P<name>\w+): (?P<message>.+)")
 
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray 2.60 warns about a default that it is going to change
@@ -101,7 +98,7 @@ def private_cluster(cpus: int | None = None) -> Iterator[None]:
             )  # fmt: skip
         except Exception as error:  # Ray 2.60 raises just that when a node does not come up in its 30 s
             ray.shutdown()
-            raise ClusterError(f"Ray did not start: {_last_line(error)}") from error
+            raise ClusterError(f"Ray did not start: {last_line(error)}") from error
         try:
             yield
         finally:
@@ -273,7 +270,7 @@ def reload(config: Config, watch: Watch = lambda *_: None, file: Path | None = N
 
 
 def _apply(supervisor: Any, config: Config, file: Path | None, timeout_s: float) -> dict[str, list[str]]:
-    with _own_errors("the supervisor does not answer"):
+    with own_errors("the supervisor does not answer"):
         asked: Any = supervisor.apply.remote(Sealed.of(config), file)
         changed: dict[str, list[str]] = ray.get(asked, timeout=timeout_s + _ANSWER_S)
     return changed
@@ -281,7 +278,7 @@ def _apply(supervisor: Any, config: Config, file: Path | None, timeout_s: float)
 
 def _await_actors(supervisor: Any, timeout_s: float, watch: Watch) -> None:
     deadline_s = time.monotonic() + timeout_s + _ANSWER_S
-    with _own_errors("the actors did not start"):
+    with own_errors("the actors did not start"):
         ready: Any = supervisor.ready.remote(timeout_s)
         while not ray.wait([ready], timeout=0)[0] and time.monotonic() < deadline_s:
             watch("starting actors", *ray.get(supervisor.started.remote(), timeout=timeout_s + _ANSWER_S))
@@ -301,7 +298,7 @@ def status(supervisor: Any) -> dict[str, Any]:
     Raises:
         ClusterError: the supervisor does not answer.
     """
-    with _own_errors("the supervisor does not answer"):
+    with own_errors("the supervisor does not answer"):
         answer: dict[str, Any] = dict(ray.get(supervisor.status.remote(), timeout=_ANSWER_S))
     return answer
 
@@ -313,7 +310,7 @@ def in_a_job() -> bool:
 
 def first_password() -> tuple[str, str] | None:
     """Name and password of the console's first administrator, where it was made now; told once."""
-    with _own_errors("the console does not answer"):
+    with own_errors("the console does not answer"):
         told: tuple[str, str] | None = ray.get(handle(names.CONSOLE).first_password.remote(), timeout=_ANSWER_S)
     return told
 
@@ -336,45 +333,9 @@ def sample(readers: Iterable[Any]) -> dict[CameraName, dict[str, Any]]:
 
 def undeploy(supervisor: Any, *, keep_recording: bool = False) -> None:
     """End raycctv on the cluster; Ray itself goes on."""
-    with _own_errors("the actors did not stop"):
+    with own_errors("the actors did not stop"):
         ray.get(supervisor.stop.remote(keep_recording), timeout=_START_S)
     ray.kill(supervisor)
-
-
-@contextmanager
-def _own_errors(what: str) -> Iterator[None]:
-    """Ray's wrappers off: an error that an actor raised on purpose is that error, everything else a ClusterError."""
-    try:
-        yield
-    except RayTaskError as error:
-        raise _cause(error, what) from error
-    except GetTimeoutError as error:
-        raise ClusterError(f"{what} in time; `ray list actors` shows which") from error
-    except RayError as error:
-        raise _cause(error, what) from error
-
-
-def _cause(error: BaseException, what: str) -> RaycctvError:
-    """The RaycctvError below Ray's wrappers, or a ClusterError with their last line.
-
-    Of an actor that failed to start Ray hands on the text alone, whose last line is that error's class and message.
-    """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, RaycctvError) and not isinstance(seen, RayError):  # Ray's wrapper of one is both
-            return seen
-        seen = getattr(seen, "cause", None) or seen.__cause__
-    last = _last_line(error)
-    written = _WRITTEN_ERROR.fullmatch(last)
-    if written is not None and written["name"] in errors.__all__:
-        raised: RaycctvError = getattr(errors, written["name"])(written["message"])
-        return raised
-    return ClusterError(f"{what}: {last}")
-
-
-def _last_line(error: BaseException) -> str:
-    """What it says, or its class where it says nothing."""
-    return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
 
 
 def _authenticate() -> None:

@@ -22,6 +22,7 @@ from actors.reader import Reader
 from actors.reconcile import reconcile
 from actors.sink import Sink
 from actors.storage import Storage
+from actors.unwrapping import last_line
 from raycctv.backoff import Backoff
 from raycctv.config import Camera, CameraRetention, Config, digest
 from raycctv.sealing import Sealed
@@ -113,7 +114,8 @@ class Fleet:
         """Camera: those of these storage actors that say, within a second, that its footage comes."""
         asked = {name: self.handle(name).recording.remote() for name in storages if name in self._handles}
         answered: dict[CameraName, set[str]] = {}
-        ray.wait(list(asked.values()), num_returns=len(asked), timeout=_RECORDING_S) if asked else None
+        if asked:
+            ray.wait(list(asked.values()), num_returns=len(asked), timeout=_RECORDING_S)
         for name, reference in asked.items():
             with suppress(RayError, TimeoutError):
                 for camera in ray.get(reference, timeout=0):
@@ -130,7 +132,7 @@ class Fleet:
         actions = reconcile(wanted, {name: actor.identity for name, actor in running.items()})
         for name in actions.stop:
             log.info("stopping %s", name)
-        stays = {name for name in actions.stop if name in wanted and self._on(running[name], plan.actors[name])}
+        stays = [name for name in actions.stop if name in wanted and running[name].node_id == plan.actors[name].node.id]
         self.stop(actions.stop, len(config.cameras), keep_recording=stays)
         for name in actions.start:
             self._start(name, plan.actors[name], config, file)
@@ -142,6 +144,7 @@ class Fleet:
     def tell(self, name: str, plan: Plan, config: Config) -> None:
         """Say again to a reader or to storage what it should do: it has forgotten."""
         self._told.pop(name, None)
+        self._learn(config)
         self._tell(name, plan, config)
 
     def telling(self) -> dict[Any, str]:
@@ -199,9 +202,6 @@ class Fleet:
         for known in (self._said, self._asked, self._placed):
             for gone in known.keys() - ids:
                 del known[gone]
-
-    def _on(self, actor: Running, placed: Placed) -> bool:
-        return actor.node_id == placed.node.id
 
     def _start(self, name: str, placed: Placed, config: Config, file: Path | None) -> None:
         attempts = self._attempts.get(name)
@@ -271,7 +271,7 @@ class Fleet:
                 try:
                     ray.get(reference)
                 except RayError as error:
-                    log.warning("%s was not reached and is told again: %s", name, _last_line(error))
+                    log.warning("%s was not reached and is told again: %s", name, last_line(error))
                     self._told.pop(name, None)
 
     def _learn(self, config: Config) -> None:
@@ -317,10 +317,6 @@ def _settings(config: Config) -> Config:
 def _as_kept(camera: Camera, relayed: bool) -> Camera:
     """Only the first of those who should record it relays it; the others would be refused by the server."""
     return camera if relayed else camera.model_copy(update={"pull": None})
-
-
-def _last_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def running_names() -> list[str]:

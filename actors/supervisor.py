@@ -16,6 +16,7 @@ from actors.fleet import Fleet, Running
 from actors.logs import log_to_servers
 from actors.plan import Before, Plan, plan
 from actors.reconcile import changes
+from actors.unwrapping import last_line
 from actors.wanted import Wanted
 from raycctv.config import Config
 from raycctv.errors import ClusterError
@@ -230,4 +231,4 @@ def _answer(reference: Any) -> dict[str, Any]:
     try:
         return dict(ray.get(reference, timeout=0))
     except (RayError, TimeoutError) as error:
-        return {"error": str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__}
+        return {"error": last_line(error)}

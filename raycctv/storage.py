@@ -114,9 +114,9 @@ class Storage:
 
     @property
     def recording(self) -> list[CameraName]:
-        """Cameras of which footage comes."""
+        """Cameras of which footage comes: frames, and not only the beginning of a file."""
         with self._lock:
-            return [name for name, recorder in self._recorders.items() if recorder.recording]
+            return [name for name, recorder in self._recorders.items() if recorder.recording and recorder.footage is not None]
 
     def tick(self) -> None:
         """One look at everything: processes that have ended at every call, all else about once a second.

@@ -113,8 +113,8 @@ def recorded_ns(site: Site, nodes: Iterable[str], from_ns: int) -> dict[str, lis
     return {name: sorted(spans) for name, spans in found.items()}
 
 
-JITTER_S = 0.25
-"""Between two segments of one recorder there seems to be, or not to be, as much, by the load of the machine."""
+JITTER_S = 0.75
+"""What seems to lie between two segments of one recorder where many processes wait for a core: it notes their begin late."""
 
 
 def lost_s(spans: list[tuple[int, int]], from_ns: int, to_ns: int) -> float:

@@ -75,7 +75,8 @@ def test_recorders_outlive_storage_and_its_next_life_adopts_them(
     camera: SimulatedCamera, open_storage: Open, tmp_path: Path
 ) -> None:
     first = open_storage("storage-cam")
-    until(lambda: first.status()["recorders"]["storage-cam"]["recording"], 10, first.tick)
+    assert first.recording == []
+    until(lambda: first.recording == ["storage-cam"], 10, first.tick)
     first.close(keep_recording=True)
     second = open_storage("storage-cam")
     second.tick()

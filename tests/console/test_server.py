@@ -147,7 +147,7 @@ class Listener:
     def __init__(self, browser: requests.Session, url: str) -> None:
         self.updates: list[tuple[str, Any]] = []
         self.ended = threading.Event()
-        self._answer = browser.get(f"{url}/api/live-updates", stream=True, timeout=20)
+        self._answer = browser.get(f"{url}/api/live-updates", stream=True, timeout=60)
         assert self._answer.headers["content-type"].startswith("text/event-stream")
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
@@ -175,19 +175,19 @@ def test_live_updates_tell_what_changes_to_who_may_see_it(desk: Desk, monkeypatc
     monkeypatch.setattr("raycctv.console.service.STATUS_FRESH_S", 0.0)
     with served(desk) as (_, url):
         listener = Listener(logged_in(url), url)
-        until(lambda: len(listener.updates) == 1, 10)
+        until(lambda: len(listener.updates) == 1, 30)
         kind, cameras = listener.updates[0]
         assert kind == "cameras"
         assert [(row["camera"], row["problems"]) for row in cameras] == [("gate", [])]
         desk.cluster.said = well(yard=False)  # which the viewer does not see
         asked = len(desk.cluster.asked)
-        until(lambda: len(desk.cluster.asked) > asked + 3, 10)
+        until(lambda: len(desk.cluster.asked) > asked + 3, 30)
         assert len(listener.updates) == 1
         desk.cluster.said = well(gate=False)
-        until(lambda: len(listener.updates) == 2, 10)
+        until(lambda: len(listener.updates) == 2, 30)
         assert listener.updates[1][1][0]["problems"] == ["no footage is being recorded"]
         desk.accounts.change("viewer", "viewer", [YARD])
-        assert listener.ended.wait(10)  # what it may see has changed: the browser asks anew
+        assert listener.ended.wait(30)  # what it may see has changed: the browser asks anew
         listener.close()
 
 
@@ -195,7 +195,7 @@ def test_nobody_looking_asks_the_cluster_nothing(desk: Desk, monkeypatch: pytest
     monkeypatch.setattr("raycctv.console.routes.live_updates.LOOK_S", 0.05)
     with served(desk) as (server, url):
         listener = Listener(logged_in(url), url)
-        until(lambda: bool(listener.updates), 10)
+        until(lambda: bool(listener.updates), 30)
         listener.ended.clear()
         listener._answer.raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
         listener.close()
@@ -211,7 +211,7 @@ def test_console_ends_though_somebody_looks(desk: Desk, monkeypatch: pytest.Monk
     monkeypatch.setattr("raycctv.console.server._STOP_S", 1)
     with served(desk) as (server, url):
         listener = Listener(logged_in(url), url)
-        until(lambda: bool(listener.updates), 10)
+        until(lambda: bool(listener.updates), 30)
         server.close()
         with pytest.raises(requests.ConnectionError):
             requests.get(url, timeout=5)

@@ -192,7 +192,7 @@ def test_head_that_dies_stops_no_recorder(kept: bool, tmp_path: Path, rtmp: Rtmp
         until(bench.served, 120)
         recorders = pids_of_recorders(site)
         assert len(recorders) == CAMERAS
-        cost = bench.strike(f"head gone and back, its state in {'Redis' if kept else 'memory'}", head_returns)
+        cost = bench.strike(f"head gone and back, Ray's state in {'Redis' if kept else 'memory'}", head_returns)
         assert pids_of_recorders(site) == recorders
         bench.count()
         nodes.run("from actors import cluster; cluster.undeploy(cluster.running())")
