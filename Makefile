@@ -21,7 +21,7 @@ test: $(TEST_STAMP) ## every test but those below
 test-slow: $(TEST_STAMP) ## the tests that take minutes
 	$(PYTHON) -m pytest -m slow
 
-test-faults: $(TEST_STAMP) ## break every part of the running pipeline; prints what each fault costs (20 minutes)
+test-faults: $(TEST_STAMP) ## break every part of the running pipeline; prints what each fault costs (30 minutes)
 	$(PYTHON) -m pytest -m faults
 
 notebooks: $(TEST_STAMP) ## run the notebooks anew, with the results that lie in benchmarks/results

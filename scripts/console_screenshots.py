@@ -20,8 +20,12 @@ from running_console import DESK, PHONE, Running, await_event, chromium, logged_
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "images"
 QUALITY = 80
 SETTLE_MS = 2500
-_PICTURES_THERE = """() => [...document.querySelectorAll('img:not([hidden])')].every(
-    image => image.naturalWidth > 0 || image.offsetParent === null || image.getBoundingClientRect().top > innerHeight)"""
+_PICTURES_THERE = """() => [...document.querySelectorAll('img:is([src], [data-picture]):not([hidden])')].every(image => {
+    const place = image.getBoundingClientRect();
+    return image.naturalWidth > 0 || !image.checkVisibility() || place.top > innerHeight || place.bottom < 0;
+})"""
+"""Those that can be seen."""
+
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": DESK, "color_scheme": "light"},
     "dark": {"viewport": DESK, "color_scheme": "dark"},
@@ -65,6 +69,7 @@ def export(browser: Browser, running: Running) -> None:
     with logged_in(browser, running.url) as page:
         page.goto("/events?camera=plaza")
         page.locator("#events a").first.click()
+        page.wait_for_url("**/events/*", wait_until="load")
         page.locator("[data-act=export]").click()
         page.locator("dialog#export button.main").click()
         page.goto("/exports")

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from machine import Machine, command_of, users_machine
+from servers.prometheus import prometheus
 from support import until
 
 from raycctv.rtmp.server import free_port
@@ -68,6 +69,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator
     job = folder / "job"
     with users_machine(folder) as made:
         made.environment["RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR"] = str(folder / "dashboards")
+        made.environment["RAY_PROMETHEUS_HOST"] = f"http://127.0.0.1:{free_port()}"
         made.environment["XDG_CONFIG_HOME"] = str(folder / "config")
         made.raycctv("up", made.write("before.yaml", "footage", hall="rtmp://127.0.0.1:1/live/hall"), *dashboard(made))
         job.mkdir()
@@ -145,6 +147,15 @@ def test_ray_writes_the_dashboards_of_its_metrics_tab(machine: Machine) -> None:
     written = json.loads((machine.folder / "dashboards" / "default_grafana_dashboard.json").read_text())
     assert written["uid"] == "rayDefaultDashboard"
     assert {variable["name"] for variable in written["templating"]["list"]} >= {"datasource"}
+
+
+def test_prometheus_reads_all_nodes_by_what_ray_writes_and_the_dashboard_finds_it(machine: Machine, tmp_path: Path) -> None:
+    written = machine.ray_folder / "ray" / "session_latest" / "metrics" / "prometheus" / "prometheus.yml"
+    port = int(machine.environment["RAY_PROMETHEUS_HOST"].rpartition(":")[2])
+    with prometheus(written, port, tmp_path) as server:
+        until(lambda: server.values("ray_raycctv_camera_up", "camera").keys() >= {"gate", "yard"}, 90)
+        assert server.values("ray_raycctv_camera_up", "camera")["gate"] == 0  # nobody answers
+        assert b"running" in ask(machine, "api/prometheus_health", token())
 
 
 @pytest.mark.parametrize("listing", LISTINGS)
@@ -240,7 +251,7 @@ def test_ray_that_asks_for_no_token_works_and_is_warned_of(tmp_path: Path, weigh
         with (tmp_path / "ray.log").open("wb") as log:
             head = subprocess.Popen(command, env=machine.environment, stdout=log, stderr=log)
         try:
-            until(lambda: "raycctv does not run" in machine.run("raycctv", "status").stderr, 90)
+            until(lambda: "raycctv does not run" in machine.run("raycctv", "status").stderr, 150)
             done = machine.run("raycctv", "up", machine.write("cameras.yaml", "footage", hall="rtmp://127.0.0.1:1/live/hall"))
             assert done.returncode == 0, done.stderr
             assert "warning: this Ray asks for no token" in done.stderr
