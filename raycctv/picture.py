@@ -98,7 +98,7 @@ def _coded(rgb: npt.NDArray[np.uint8], width_px: int, captured_at_ns: int) -> Pi
     height, width = rgb.shape[:2]
     if width > width_px:
         height, width = max(1, round(height * width_px / width)), width_px
-        rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return Picture(bytes(jpeg), captured_at_ns, width, height)
 
