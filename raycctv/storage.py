@@ -263,7 +263,7 @@ class Storage:
             self._filed += 1
             self._filed_bytes += segment.size_bytes
             if segment.camera in self._coverage_due_s:
-                self._coverage_due_s[segment.camera] = self._clock.monotonic_s()
+                self._coverage_due_s[segment.camera] = 0.0  # at once, in this look
 
     def _rotate(self, now_s: float) -> None:
         """Sweep when it is due, and at once when the disk is too full; not again and again when that frees nothing."""

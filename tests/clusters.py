@@ -52,7 +52,10 @@ class Nodes:
         self._start(HEAD, "--head", *options)
 
     def add(self, name: str, *, storage: bool = False, **labels: str) -> None:
-        """Start a node, or one that was killed again; returns before it is alive."""
+        """Start a node, or one that was killed again; returns before it is alive.
+
+        Wait for it before the next: of two that start at once on a machine, both may take the same socket.
+        """
         resources = json.dumps({"storage": 1} if storage else {})
         self._start(name, f"--address={self.address}", f"--resources={resources}", f"--labels={_joined(labels)}")
 

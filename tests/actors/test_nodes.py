@@ -22,8 +22,9 @@ def test_dead_node_is_replaced_and_a_reloaded_camera_disturbs_nobody(tmp_path: P
     first = few.model_copy(update={"cameras": dict(list(few.cameras.items())[:3])})
     with several_nodes(site.root) as nodes:
         nodes.add("disk", storage=True)
+        joined("disk")
         nodes.add("worker")
-        joined("disk", "worker")
+        joined("worker")
         with running(site, first):
             before, recording = readers(), recorders()
             assert {storage for storage, _ in recording} == {"storage:disk"}

@@ -49,11 +49,11 @@ class Setup:
 @contextmanager
 def running(parts: Service) -> Iterator[None]:
     """For the application's lifespan."""
-    parts.parts[Setup] = Setup()
+    parts.parts[Setup] = opened = Setup()
     try:
         yield
     finally:
-        parts.part(Setup).trials.close()
+        opened.trials.close()
 
 
 class MotionOfAll(BaseModel):
