@@ -97,6 +97,7 @@ class Remux:
         self._init: Init | None = None
         self._gop: list[Fragment] = []
         self._process: Process | None = None
+        self._ending = False
         self._began: asyncio.Future[Init] = asyncio.get_running_loop().create_future()
         self._began.add_done_callback(lambda done: done.exception())  # nobody may be left who asks
         self._task = asyncio.create_task(self._run(), name=f"remux {camera}")
@@ -129,10 +130,11 @@ class Remux:
                 viewer.give(self._init, fragment)
 
     async def close(self) -> None:
-        """End ffmpeg, and wait until it has ended."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        """End ffmpeg, and wait until it has ended. Idempotent: to cancel again would interrupt the ending."""
+        if not self._ending:
+            self._ending = True
+            self._task.cancel()
+        await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         error = ""

@@ -14,7 +14,7 @@ from servers.rtsp import PASSWORD, RtspCamera, missing_for_rtsp
 
 from raycctv.config import StreamUrl
 from raycctv.console.media import remux
-from raycctv.console.media.remux import Streams, Viewer, remux_command
+from raycctv.console.media.remux import Remux, Streams, Viewer, remux_command
 from raycctv.errors import StreamError
 from raycctv.rtmp.server import RtmpServer
 from raycctv.simulate.camera import SimulatedCamera
@@ -88,6 +88,26 @@ def test_viewer_gets_a_film_that_begins_with_a_keyframe_at_0(camera: SimulatedCa
         times_s = frame_times_s(tmp_path / name)
         assert times_s[0] == pytest.approx(0, abs=0.1)
         assert len(times_s) > 15  # every frame decodes, so that the first is a keyframe
+
+
+def test_end_that_is_asked_for_twice_is_not_interrupted(camera: SimulatedCamera, url: str) -> None:
+    """As when the console ends and, with that, its last viewer goes."""
+
+    async def use(streams: Streams) -> None:
+        del streams
+        live = Remux(GATE, StreamUrl.parse(url))
+        await live.began()
+        pid = live.pid
+        assert pid is not None
+        first = asyncio.create_task(live.close())
+        await asyncio.sleep(0)  # the first has begun to end it
+        await asyncio.sleep(0)
+        await live.close()
+        await first
+        assert not psutil.pid_exists(pid)
+
+    camera.start()
+    with_streams(url, use)
 
 
 def test_many_viewers_are_one_process_and_the_last_ends_it(camera: SimulatedCamera, url: str) -> None:
